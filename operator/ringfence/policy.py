@@ -1,0 +1,141 @@
+"""Decides what a Sandbox really gets: its wishes, its class's defaults and ceiling. Pure.
+
+A list of small checks, in order of precedence, each naming the field and the way out. What comes
+out (Effective) is all that the builders in resources/ may read.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ringfence import allowlist, quantity
+from ringfence.api import (
+    ClassLimits,
+    EgressRule,
+    Invalid,
+    Sandbox,
+    SandboxClass,
+    SandboxClassSpec,
+    SandboxSpec,
+)
+
+
+@dataclass(frozen=True)
+class Effective:
+    """A Sandbox that its class accepts, with every default filled in."""
+
+    sandbox: Sandbox
+    class_name: str
+    rules: SandboxClassSpec
+    """Spec of the class."""
+    image: str
+    limits: ClassLimits
+    egress: tuple[EgressRule, ...]
+    role_arn: str | None
+
+
+class CeilingExceeded(Invalid):
+    """The spec asks for more than its class permits."""
+
+
+def effective(sandbox: Sandbox, sandbox_class: SandboxClass) -> Effective:
+    """What `sandbox` gets under `sandbox_class`.
+
+    Raises:
+        CeilingExceeded: Says for every field that goes too far what the class permits.
+    """
+    rules = sandbox_class.spec
+    name = sandbox_class.metadata.name
+    problems = [p for check in _CHECKS for p in check(sandbox.spec, rules)]
+    if problems:
+        message = f"SandboxClass {name!r} does not permit this: {'; '.join(problems)}"
+        raise CeilingExceeded(message)
+    return Effective(
+        sandbox=sandbox,
+        class_name=name,
+        rules=rules,
+        image=sandbox.spec.image or rules.images.default,
+        limits=_limits(sandbox.spec, rules),
+        egress=sandbox.spec.egress.allow if sandbox.spec.egress else class_egress(rules),
+        role_arn=sandbox.spec.identity.role_arn if sandbox.spec.identity else None,
+    )
+
+
+def class_egress(rules: SandboxClassSpec) -> tuple[EgressRule, ...]:
+    """Destinations of a Sandbox that names none."""
+    if rules.egress.allow is not None:
+        return rules.egress.allow
+    return tuple(EgressRule(host=host) for host in allowlist.default_hosts())
+
+
+def _limits(spec: SandboxSpec, rules: SandboxClassSpec) -> ClassLimits:
+    wished = spec.resources.model_dump(exclude_none=True)
+    defaults = rules.default_limits.model_dump()
+    return ClassLimits.model_validate(defaults | wished)
+
+
+def _image_permitted(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]:
+    images = rules.images
+    if spec.image and spec.image != images.default and not _matches(spec.image, images.allowed):
+        yield f"spec.image {spec.image!r} is none of {_listed((images.default, *images.allowed))}"
+
+
+def _limits_permitted(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]:
+    for field in ("cpu", "memory", "disk"):
+        wish, most = getattr(spec.resources, field), getattr(rules.limits, field)
+        if wish is not None and quantity.parse(wish) > quantity.parse(most):
+            yield f"spec.resources.{field} {wish} is more than {most}"
+    pids = spec.resources.pids
+    if pids is not None and pids > rules.limits.pids:
+        yield f"spec.resources.pids {pids} is more than {rules.limits.pids}"
+
+
+def _limits_positive(spec: SandboxSpec, _rules: SandboxClassSpec) -> Iterable[str]:
+    for field in ("cpu", "memory", "disk"):
+        wish = getattr(spec.resources, field)
+        if wish is not None and quantity.parse(wish) <= 0:
+            yield f"spec.resources.{field} must be more than 0"
+
+
+def _egress_permitted(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]:
+    permitted = (*class_egress(rules), *rules.egress.permitted)
+    for rule in spec.egress.allow if spec.egress else ():
+        if not any(_covers(p, rule) for p in permitted):
+            ports = ",".join(str(p) for p in rule.ports)
+            hosts = _listed(p.host for p in permitted)
+            yield f"spec.egress.allow host {rule.host!r} port {ports} is covered by none of {hosts}"
+
+
+def _role_permitted(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]:
+    arn = spec.identity.role_arn if spec.identity else None
+    if arn and not _matches(arn, rules.identity.role_arns):
+        yield f"spec.identity.roleArn {arn!r} is none of {_listed(rules.identity.role_arns)}"
+
+
+_Check = Callable[[SandboxSpec, SandboxClassSpec], Iterable[str]]
+_CHECKS: tuple[_Check, ...] = (
+    _image_permitted,
+    _limits_permitted,
+    _limits_positive,
+    _egress_permitted,
+    _role_permitted,
+)
+
+
+def _matches(value: str, patterns: Iterable[str]) -> bool:
+    """True if a pattern is the value, or ends in `*` and the value starts with the rest."""
+    return any(
+        value.startswith(p.removesuffix("*")) if p.endswith("*") else value == p for p in patterns
+    )
+
+
+def _covers(permitted: EgressRule, asked: EgressRule) -> bool:
+    """True if everything that `asked` lets through, `permitted` lets through too."""
+    if not set(asked.ports) <= set(permitted.ports):
+        return False
+    if not permitted.host.startswith("*."):
+        return asked.host == permitted.host
+    return asked.host.removeprefix("*").endswith(permitted.host.removeprefix("*"))
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(repr(v) for v in values) or "(nothing)"

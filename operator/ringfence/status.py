@@ -1,0 +1,154 @@
+"""The status of a Sandbox: its types, and the reasons a condition may carry.
+
+The types follow metav1.Condition. Pure; conditions.py says when which reason applies.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from ringfence.api import LAYERS, Layer, Model
+
+
+class Reason(StrEnum):
+    """Why a condition has its status. Each is part of the API: never renamed, only added."""
+
+    STARTING = "Starting"
+    """Everything was accepted; the Pod is being created or its containers are starting."""
+    POD_READY = "PodReady"
+    """All containers of the Pod run."""
+    INVALID_SPEC = "InvalidSpec"
+    """A field holds something it may not; nothing happens until it changes."""
+    CLASS_NOT_FOUND = "ClassNotFound"
+    """spec.className names no SandboxClass, or no class is the default."""
+    CLASS_INVALID = "ClassInvalid"
+    """The SandboxClass itself cannot be used."""
+    CLASS_CEILING_EXCEEDED = "ClassCeilingExceeded"
+    """The spec asks for more than its class permits."""
+    ISOLATION_BELOW_MINIMUM = "IsolationBelowMinimum"
+    """A layer cannot reach the state that the class demands."""
+    NAME_CONFLICT = "NameConflict"
+    """An object of the same name exists and belongs to somebody else."""
+    UIDS_EXHAUSTED = "UidsExhausted"
+    """Every uid of the range is in use."""
+    NAMESPACE_TERMINATING = "NamespaceTerminating"
+    """The namespace is being deleted."""
+    REJECTED = "Rejected"
+    """The API server refused a child (admission, quota, rights)."""
+    UNSCHEDULABLE = "Unschedulable"
+    """No node takes the Pod."""
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    """The node cannot get an image."""
+    CONTAINER_CREATE_FAILED = "ContainerCreateFailed"
+    """The runtime refuses a container, for instance as a profile is missing on the node."""
+    CONTAINER_CRASHING = "ContainerCrashing"
+    """A container ends again and again."""
+    POD_ALTERED = "PodAltered"
+    """The Pod differs from what was applied; it was removed."""
+    POD_FAILED = "PodFailed"
+    """The Pod ended with an error."""
+    POD_SUCCEEDED = "PodSucceeded"
+    """The Pod ended well."""
+    SCHEDULED = "Scheduled"
+    """The Pod has a node."""
+    WAITING = "WaitingForScheduler"
+    """The Pod has no node yet."""
+    CURRENT = "Current"
+    """The Pod was built from the present spec."""
+    OUTDATED = "Outdated"
+    """The spec changed after the Pod was built."""
+
+
+class IsolationReason(StrEnum):
+    """Why a layer has its state."""
+
+    POD_HARDENED = "PodHardened"
+    """The Pod that runs was read back with every setting of the layer."""
+    EPHEMERAL_CONTAINER = "EphemeralContainer"
+    """Somebody attached a debug container, which this layer does not cover."""
+    NOT_RUNNING = "NotRunning"
+    """There is no running Pod."""
+    NO_USER_NAMESPACE = "NoUserNamespace"
+    """The class disables user namespaces."""
+    SOFT_LIMITS = "SoftLimits"
+    """pids has no limit of its own and disk is enforced by eviction, not ENOSPC."""
+    PROXY_NOT_FENCED = "ProxyNotFenced"
+    """NetworkPolicy and proxy are in place; no rule inside the Pod tells agent and proxy apart."""
+    DISABLED_BY_CLASS = "DisabledByClass"
+    """The class turns it off."""
+    NOT_DETECTED = "NotDetected"
+    """No node is known to have it."""
+    NOT_COLLECTED = "NotCollected"
+    """Nothing collects this yet."""
+
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+LayerState = Literal["Enforced", "Degraded", "NotAvailable"]
+Phase = Literal["Pending", "Starting", "Running", "Succeeded", "Failed"]
+Text = Annotated[str, StringConstraints(max_length=32768)]
+ReasonText = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+    ),
+]
+
+
+class Condition(Model):
+    """One observation about the Sandbox; positive polarity."""
+
+    type: Annotated[str, StringConstraints(min_length=1, max_length=316)] = Field(
+        description="Name of the condition, such as Ready."
+    )
+    status: ConditionStatus = Field(description="True, False or Unknown.")
+    reason: ReasonText = Field(description="CamelCase word for programs.")
+    message: Text = Field(description="What is so, and what to do about it.")
+    observed_generation: int = Field(
+        default=0, description="metadata.generation that this was concluded from."
+    )
+    last_transition_time: str = Field(
+        description="When the status last changed, RFC 3339.",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
+class LayerStatus(Model):
+    """State of one layer of defence."""
+
+    state: LayerState = Field(
+        description="Enforced: in force and verified. Degraded: in part. NotAvailable: not at all."
+    )
+    reason: ReasonText = Field(description="CamelCase word for programs.")
+    message: Text = Field(description="What is in force, and what is missing.")
+
+
+class SandboxStatus(Model):
+    """What the operator saw and did."""
+
+    observed_generation: int = Field(
+        default=-1, description="metadata.generation that this status was concluded from."
+    )
+    phase: Phase | None = Field(
+        default=None, description="Summary for people; programs read conditions."
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        description="Ready, PodScheduled, UpToDate, Finished.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    )
+    class_name: str | None = Field(default=None, description="SandboxClass in force.")
+    image: str | None = Field(default=None, description="Image of the agent container.")
+    pod_name: str | None = Field(default=None, description="Pod of this Sandbox.")
+    node_name: str | None = Field(default=None, description="Node that the Pod runs on.")
+    uid: int | None = Field(
+        default=None,
+        description="User id of the agent inside its Pod, unique among the Sandboxes.",
+        json_schema_extra={"format": "int64"},
+    )
+    isolation: dict[Layer, LayerStatus] | None = Field(
+        default=None, description=f"State of each layer of defence: {', '.join(LAYERS)}."
+    )
