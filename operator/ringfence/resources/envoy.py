@@ -1,0 +1,213 @@
+"""Envoy resources (v3 API) of the egress proxy, as plain dictionaries.
+
+A CONNECT request passes two listeners. `egress` on loopback reads the request and compares its
+target with the allowlist; then an internal listener per port reads the TLS ClientHello inside the
+tunnel, insists that its server name is the CONNECT target, resolves it, checks the address and
+splices bytes. TLS is never terminated. It must not decide what is allowed: that is `egress.py`.
+"""
+
+from collections.abc import Sequence
+
+from ringfence.resources.envoy_common import (
+    AUTHORITY,
+    BUFFER_BYTES,
+    HELLO_SECONDS,
+    IDLE_SECONDS,
+    MAX_CONNECTIONS,
+    MAX_HEAP_BYTES,
+    PROXY_ADDRESS,
+    PROXY_PORT,
+    HostsByPort,
+    Json,
+    access_log,
+    named,
+    seconds,
+    typed,
+)
+
+_NOT_LISTED = "is not on this Sandbox's egress allowlist (spec.egress.allow)"
+_NOT_TUNNEL = (
+    "cannot be reached by plain HTTP: only HTTPS, through CONNECT, to a host on this Sandbox's"
+    " egress allowlist (spec.egress.allow)"
+)
+
+
+def watched(directory: str, name: str) -> Json:
+    """Read one file, again whenever something is moved into its directory.
+
+    A ConfigMap volume is updated by a rename of `..data`, so the files themselves never change.
+    """
+    source = {"path": f"{directory}/{name}", "watched_directory": {"path": directory}}
+    return {"path_config_source": source, "resource_api_version": "V3"}
+
+
+def _overload() -> Json:
+    heap = "envoy.resource_monitors.fixed_heap"
+    connections = "envoy.resource_monitors.global_downstream_max_connections"
+    monitors = "extensions.resource_monitors"
+    actions = {"shrink_heap": 0.9, "stop_accepting_requests": 0.95}
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            named(
+                heap,
+                f"{monitors}.fixed_heap.v3.FixedHeapConfig",
+                max_heap_size_bytes=MAX_HEAP_BYTES,
+            ),
+            named(
+                connections,
+                f"{monitors}.downstream_connections.v3.DownstreamConnectionsConfig",
+                max_active_downstream_connections=MAX_CONNECTIONS,
+            ),
+        ],
+        "actions": [
+            {
+                "name": f"envoy.overload_actions.{action}",
+                "triggers": [{"name": heap, "threshold": {"value": value}}],
+            }
+            for action, value in actions.items()
+        ],
+    }
+
+
+def bootstrap(directory: str) -> Json:
+    """Return the start configuration: no admin interface, no statistics, everything from files."""
+    return {
+        "node": {"id": "egress-proxy", "cluster": "ringfence"},
+        "dynamic_resources": {
+            "lds_config": watched(directory, "lds.yaml"),
+            "cds_config": watched(directory, "cds.yaml"),
+        },
+        "bootstrap_extensions": [
+            named(
+                "envoy.bootstrap.internal_listener",
+                "extensions.bootstrap.internal_listener.v3.InternalListener",
+            )
+        ],
+        "overload_manager": _overload(),
+        # Nothing could read them, and they are most of the memory of an idle proxy's configuration.
+        "stats_config": {"stats_matcher": {"reject_all": True}},
+    }
+
+
+def _request_log() -> Json:
+    """Log what the CONNECT stage refused; a tunnel is logged once, by its own stage."""
+    log = access_log(
+        "connect",
+        method="%REQ(:METHOD):16%",
+        host="%REQ(:AUTHORITY):300%",
+        code="%RESPONSE_CODE%",
+        details="%RESPONSE_CODE_DETAILS%",
+    )
+    refused = {"op": "GE", "value": {"default_value": 300, "runtime_key": "ringfence.log"}}
+    opened = {"op": "EQ", "value": {"default_value": 0, "runtime_key": "ringfence.log_none"}}
+    filters = [
+        {"status_code_filter": {"comparison": comparison}} for comparison in (refused, opened)
+    ]
+    return {**log, "filter": {"or_filter": {"filters": filters}}}
+
+
+def _keep_authority() -> Json:
+    """Hand the CONNECT target to the tunnel's listener, which compares the server name with it."""
+    value = {
+        "object_key": AUTHORITY,
+        "factory_key": "envoy.string",
+        "format_string": {"text_format_source": {"inline_string": "%REQ(:AUTHORITY)%"}},
+        "shared_with_upstream": "ONCE",
+    }
+    kind = "extensions.filters.http.set_filter_state.v3.Config"
+    return named("envoy.filters.http.set_filter_state", kind, on_request_headers=[value])
+
+
+def _local_reply() -> Json:
+    refused = {"op": "EQ", "value": {"default_value": 403, "runtime_key": "ringfence.refused"}}
+    text = "host %REQ(:AUTHORITY):300% %LOCAL_REPLY_BODY%\n"
+    mapper = {
+        "filter": {"status_code_filter": {"comparison": refused}},
+        "body_format_override": {"text_format_source": {"inline_string": text}},
+    }
+    return {"mappers": [mapper]}
+
+
+def _connection_manager(directory: str) -> Json:
+    return named(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="egress",
+        codec_type="HTTP1",
+        rds={"route_config_name": "egress", "config_source": watched(directory, "rds.yaml")},
+        http_filters=[
+            _keep_authority(),
+            named(
+                "envoy.filters.http.router",
+                "extensions.filters.http.router.v3.Router",
+                suppress_envoy_headers=True,
+            ),
+        ],
+        upgrade_configs=[{"upgrade_type": "CONNECT"}],
+        access_log=[_request_log()],
+        local_reply_config=_local_reply(),
+        server_name="ringfence-egress",
+        use_remote_address=True,
+        generate_request_id=False,
+        max_request_headers_kb=8,
+        request_headers_timeout=seconds(HELLO_SECONDS),
+        stream_idle_timeout=seconds(IDLE_SECONDS),
+        delayed_close_timeout="0.1s",  # a client waits this long for the end of a tunnel
+        common_http_protocol_options={"idle_timeout": "30s", "max_headers_count": 32},
+    )
+
+
+def listener(directory: str) -> Json:
+    """Return the listener on loopback that answers CONNECT requests."""
+    address = {"address": PROXY_ADDRESS, "port_value": PROXY_PORT}
+    return {
+        "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+        "name": "egress",
+        "address": {"socket_address": address},
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "filter_chains": [{"filters": [_connection_manager(directory)]}],
+    }
+
+
+def _refusal(match: Json, body: str) -> Json:
+    reply = {"status": 403, "body": {"inline_string": body}}
+    return {"match": match, "direct_response": reply}
+
+
+def _refusals() -> list[Json]:
+    return [_refusal({"connect_matcher": {}}, _NOT_LISTED), _refusal({"prefix": "/"}, _NOT_TUNNEL)]
+
+
+def _virtual_host(port: int, hosts: Sequence[str]) -> Json:
+    # A wildcard domain accepts any prefix, so the target must also look like a name throughout.
+    well_formed = {"safe_regex": {"regex": rf"([a-z0-9-]+\.)+[a-z0-9-]+:{port}"}}
+    tunnel = {
+        "match": {
+            "connect_matcher": {},
+            "headers": [{"name": ":authority", "string_match": well_formed}],
+        },
+        "route": {
+            "cluster": f"tunnel-{port}",
+            "timeout": "0s",
+            "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}],
+        },
+    }
+    domains = [f"{host}:{port}" for host in hosts]
+    return {"name": f"port-{port}", "domains": domains, "routes": [tunnel, *_refusals()]}
+
+
+def routes(by_port: HostsByPort) -> Json:
+    """Return the table of CONNECT targets.
+
+    It is a resource of its own, so that a changed allowlist does not replace the listener, which
+    would cut the tunnels of every host.
+    """
+    allowed = [_virtual_host(port, hosts) for port, hosts in by_port.items()]
+    others = {"name": "refused", "domains": ["*"], "routes": _refusals()}
+    return typed(
+        "config.route.v3.RouteConfiguration",
+        name="egress",
+        virtual_hosts=[*allowed, others],
+        validate_clusters=False,
+    )

@@ -1,0 +1,62 @@
+"""Small helpers that every Envoy resource is written with, and the limits of the egress proxy.
+
+They only shape dictionaries. What the proxy does with a request is in `envoy.py` (CONNECT) and
+`envoy_tunnel.py` (what flows inside).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Json = dict[str, Any]
+HostsByPort = Mapping[int, Sequence[str]]
+
+PROXY_ADDRESS = "127.0.0.1"
+PROXY_PORT = 3128
+
+# Limits. The proxy serves one Sandbox: what a busy `pip` or `npm` opens fits ten times over.
+MAX_CONNECTIONS = 256
+MAX_HEAP_BYTES = 160 * 1024 * 1024
+BUFFER_BYTES = 64 * 1024
+IDLE_SECONDS = 300
+TUNNEL_SECONDS = 3600
+HELLO_SECONDS = 5
+CONNECT_SECONDS = 5
+
+AUTHORITY = "ringfence.connect_authority"
+
+
+def typed(kind: str, **fields: Any) -> Json:
+    """Return a message with its type, as `Any` fields and discovery files want it."""
+    return {"@type": f"type.googleapis.com/envoy.{kind}", **fields}
+
+
+def named(name: str, kind: str, **fields: Any) -> Json:
+    """Return an extension: a registered name and its typed configuration."""
+    return {"name": name, "typed_config": typed(kind, **fields)}
+
+
+def seconds(number: int) -> str:
+    """Return a duration as protobuf's JSON form writes it."""
+    return f"{number}s"
+
+
+def resources(items: Iterable[Json]) -> Json:
+    """Wrap resources as the discovery response that a file subscription reads."""
+    return {"resources": list(items)}
+
+
+def access_log(stage: str, **fields: str) -> Json:
+    """Write one JSON line per connection to standard output, where the agent cannot reach it."""
+    common = {
+        "time": "%START_TIME%",
+        "stage": stage,
+        "flags": "%RESPONSE_FLAGS%",
+        "bytes_in": "%BYTES_RECEIVED%",
+        "bytes_out": "%BYTES_SENT%",
+        "duration_ms": "%DURATION%",
+    }
+    return named(
+        "envoy.access_loggers.stdout",
+        "extensions.access_loggers.stream.v3.StdoutAccessLog",
+        log_format={"json_format": {**common, **fields}},
+    )
