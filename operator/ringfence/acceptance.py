@@ -1,0 +1,151 @@
+"""Accepts a Sandbox, or refuses it with the reason that its status will show. Pure.
+
+Order of precedence: the spec itself, its class, the class's ceiling, the minimum isolation, foreign
+objects in the way, a free uid.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ringfence import isolation, names
+from ringfence.api import Invalid, Json, ObjectMeta, Sandbox, SandboxClass
+from ringfence.kinds import POD, Kind
+from ringfence.policy import CeilingExceeded, Effective, effective
+from ringfence.resources.pod import pod as build_pod
+from ringfence.settings import Settings
+from ringfence.status import Reason
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything that a decision reads, gathered at one time."""
+
+    body: Json
+    """The Sandbox as read."""
+    classes: tuple[Json, ...]
+    """The class that spec.className names, or every class if it names none."""
+    children: dict[Kind, Json]
+    """Objects that exist under the children's name, whoever owns them."""
+    uid: int | None
+    """uid reserved for this Sandbox; None when all are taken."""
+    now: datetime
+
+    @property
+    def owner(self) -> ObjectMeta:
+        """Metadata of the Sandbox."""
+        return ObjectMeta.model_validate(self.body["metadata"])
+
+    @property
+    def status(self) -> Json:
+        """Status of the Sandbox as read; empty at first."""
+        found: Json = self.body.get("status", {})
+        return found
+
+    @property
+    def pod(self) -> Json | None:
+        """The Pod, if there is one."""
+        return self.children.get(POD)
+
+
+class Refused(Exception):  # noqa: N818 - a verdict that travels up, not an error
+    """The Sandbox gets no Pod."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An accepted Sandbox with all that its steps need."""
+
+    seen: Observed
+    settings: Settings
+    wanted: Effective
+    uid: int
+    pod: Json
+    """The Pod as it should be."""
+
+    @property
+    def generation(self) -> int:
+        """Generation of the spec that was accepted."""
+        return self.seen.owner.generation
+
+
+def accept(seen: Observed, settings: Settings) -> Accepted:
+    """The Sandbox as its class accepts it.
+
+    Raises:
+        Refused: With the reason for the condition Ready.
+    """
+    sandbox = _parse_sandbox(seen.body)
+    wanted = _wanted(sandbox, _pick_class(sandbox, seen.classes))
+    if problems := isolation.below_minimum(wanted.rules):
+        raise Refused(Reason.ISOLATION_BELOW_MINIMUM, "; ".join(problems))
+    _refuse_foreign(seen, sandbox)
+    if seen.uid is None:
+        message = f"uids {settings.uid_first} to {settings.uid_last} are all taken; widen the range"
+        raise Refused(Reason.UIDS_EXHAUSTED, message)
+    built = build_pod(wanted, settings, seen.uid)
+    return Accepted(seen=seen, settings=settings, wanted=wanted, uid=seen.uid, pod=built)
+
+
+def _parse_sandbox(body: Json) -> Sandbox:
+    try:
+        return Sandbox.parse(body)
+    except Invalid as error:
+        raise Refused(Reason.INVALID_SPEC, error.message) from error
+
+
+def _pick_class(sandbox: Sandbox, classes: tuple[Json, ...]) -> SandboxClass:
+    """The named class, or the newest default (as for StorageClasses)."""
+    if sandbox.spec.class_name is None:
+        classes = tuple(c for c in classes if _is_default(c))
+    if not classes:
+        raise Refused(Reason.CLASS_NOT_FOUND, _no_class(sandbox.spec.class_name))
+    newest = max(classes, key=lambda c: str(c["metadata"].get("creationTimestamp", "")))
+    try:
+        return SandboxClass.parse(newest)
+    except Invalid as error:
+        message = f"SandboxClass {newest['metadata']['name']!r}: {error.message}"
+        raise Refused(Reason.CLASS_INVALID, message) from error
+
+
+def _is_default(body: Json) -> bool:
+    annotations = body["metadata"].get("annotations") or {}
+    return annotations.get(names.DEFAULT_CLASS_ANNOTATION) == "true"
+
+
+def _no_class(name: str | None) -> str:
+    if name is None:
+        return (
+            "spec.className is empty and no SandboxClass is the default; name one, or annotate one "
+            f'with {names.DEFAULT_CLASS_ANNOTATION}: "true"'
+        )
+    return f"spec.className: no SandboxClass {name!r}; see kubectl get sandboxclasses"
+
+
+def _wanted(sandbox: Sandbox, sandbox_class: SandboxClass) -> Effective:
+    try:
+        return effective(sandbox, sandbox_class)
+    except CeilingExceeded as error:
+        raise Refused(Reason.CLASS_CEILING_EXCEEDED, error.message) from error
+
+
+def _refuse_foreign(seen: Observed, sandbox: Sandbox) -> None:
+    """Applying over somebody else's object would hijack it."""
+    for kind, child in seen.children.items():
+        if not is_ours(child, sandbox.metadata.uid):
+            name = child["metadata"]["name"]
+            message = (
+                f"{kind.kind} {name!r} exists and does not belong to this Sandbox; "
+                "delete it, or give the Sandbox another name"
+            )
+            raise Refused(Reason.NAME_CONFLICT, message)
+
+
+def is_ours(child: Json, sandbox_uid: str) -> bool:
+    """True if the Sandbox with this metadata.uid is the controller of the child."""
+    owners = child["metadata"].get("ownerReferences", [])
+    return any(o["uid"] == sandbox_uid and o.get("controller") for o in owners)

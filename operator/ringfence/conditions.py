@@ -1,0 +1,128 @@
+"""Builds the status of a Sandbox and the Events of its transitions. Pure.
+
+A condition keeps its lastTransitionTime while its status stays the same, so that an unchanged
+Sandbox yields an equal status and nothing is written.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from ringfence import names
+from ringfence.api import Json
+from ringfence.pod_state import PodState, is_condition_true
+from ringfence.status import Condition, ConditionStatus, Reason
+
+_MESSAGE_LENGTH: Final = 1024
+_NORMAL: Final = frozenset({Reason.STARTING, Reason.POD_READY, Reason.POD_SUCCEEDED})
+
+
+class Observation(NamedTuple):
+    """A condition before it is dated."""
+
+    type: str
+    status: ConditionStatus
+    reason: Reason
+    message: str
+
+
+def observe_pod(state: PodState, pod: Json | None, *, current: bool) -> list[Observation]:
+    """Every condition that follows from the Pod.
+
+    Args:
+        state: What the Pod means.
+        pod: The Pod, or None while there is none.
+        current: False if the Pod was built from an older spec.
+    """
+    found = [Observation("Ready", state.ready, state.reason, state.message), _scheduled(pod)]
+    if pod is not None:
+        found.append(_up_to_date(pod, current=current))
+    if state.phase in {"Succeeded", "Failed"}:
+        found.append(Observation("Finished", "True", state.reason, state.message))
+    return found
+
+
+def _scheduled(pod: Json | None) -> Observation:
+    if pod is not None and is_condition_true(pod, "PodScheduled"):
+        node = pod["spec"].get("nodeName", "")
+        return Observation("PodScheduled", "True", Reason.SCHEDULED, f"the Pod is on node {node}")
+    return Observation("PodScheduled", "False", Reason.WAITING, "the Pod has no node yet")
+
+
+def _up_to_date(pod: Json, *, current: bool) -> Observation:
+    if current:
+        return Observation("UpToDate", "True", Reason.CURRENT, "the Pod matches the spec")
+    name = pod["metadata"]["name"]
+    message = f"the Pod was built from an older spec; to roll it out: kubectl delete pod {name}"
+    return Observation("UpToDate", "False", Reason.OUTDATED, message)
+
+
+def dated(
+    observations: Iterable[Observation], old: Json, generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """The observations as conditions, Ready first, each with the time of its last transition."""
+    before = {c["type"]: c for c in old.get("conditions", [])}
+    return tuple(_dated(o, before.get(o.type), generation, now) for o in observations)
+
+
+def _dated(seen: Observation, before: Json | None, generation: int, now: datetime) -> Condition:
+    unchanged = before is not None and before["status"] == seen.status
+    since = before["lastTransitionTime"] if before and unchanged else timestamp(now)
+    return Condition(
+        type=seen.type,
+        status=seen.status,
+        reason=seen.reason.value,
+        message=seen.message[:_MESSAGE_LENGTH],
+        observed_generation=generation,
+        last_transition_time=since,
+    )
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, cut to seconds as metav1.Time is."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ready_reason(status: Json) -> str | None:
+    """Reason of the Ready condition in a status as it was read."""
+    found = (c["reason"] for c in status.get("conditions", []) if c["type"] == "Ready")
+    return next(found, None)
+
+
+def transition_event(sandbox: Json, ready: Condition, now: datetime) -> Json | None:
+    """An Event if the reason of Ready differs from what the Sandbox's status says, else None."""
+    if ready_reason(sandbox.get("status", {})) == ready.reason:
+        return None
+    kind = "Normal" if ready.reason in _NORMAL else "Warning"
+    return event(sandbox, kind, ready.reason, ready.message, now)
+
+
+def event(sandbox: Json, kind: str, reason: str, note: str, now: datetime) -> Json:
+    """An events.k8s.io/v1 Event; its name follows from its content, so a retry makes no second."""
+    meta = sandbox["metadata"]
+    content = f"{meta['uid']} {reason} {note} {timestamp(now)}"
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {
+            "name": f"{names.child_name(meta['name'])}.{digest}",
+            "namespace": meta["namespace"],
+        },
+        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "reportingController": f"{names.GROUP}/operator",
+        "reportingInstance": names.FIELD_MANAGER,
+        "action": "Reconcile",
+        "type": kind,
+        "reason": reason,
+        "note": note[:_MESSAGE_LENGTH],
+        "regarding": {
+            "apiVersion": names.API_VERSION,
+            "kind": "Sandbox",
+            "name": meta["name"],
+            "namespace": meta["namespace"],
+            "uid": meta["uid"],
+            "resourceVersion": meta.get("resourceVersion", ""),
+        },
+    }

@@ -1,0 +1,255 @@
+"""Decides the next step for one Sandbox from what was read. Pure: no I/O, no clock of its own.
+
+The steps, each only when the one before was read back: record the uid in the status; apply the
+ServiceAccount, NetworkPolicy and proxy configuration; apply the Pod; make the Pod a second owner
+of the NetworkPolicy. Then nothing but status, until something differs.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from ringfence import conditions, drift, isolation, names
+from ringfence.acceptance import Accepted, Observed, Refused, accept, is_ours
+from ringfence.api import Json
+from ringfence.conditions import Observation
+from ringfence.kinds import CONFIG_MAP, NETWORK_POLICY, POD, SERVICE_ACCOUNT, ApiError, Kind
+from ringfence.pod_state import PodState, pod_state
+from ringfence.resources.config_map import config_map
+from ringfence.resources.network_policy import network_policy
+from ringfence.resources.service_account import service_account
+from ringfence.settings import Settings
+from ringfence.status import Phase, Reason, SandboxStatus
+
+ALTERED_PAUSE_SECONDS: Final = 60.0
+"""A Pod that admission altered is not created again at once: the webhook would do it again."""
+
+_INTACT: Final = "PodIntact"
+
+
+class Removal(NamedTuple):
+    """An object to delete, and the uid that it must still have."""
+
+    kind: Kind
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to write now, in this order: removals, children, status, events."""
+
+    delete: tuple[Removal, ...] = ()
+    apply: tuple[Json, ...] = ()
+    status: Json | None = None
+    """The whole new status, or None if it is as it should be."""
+    events: tuple[Json, ...] = ()
+    again: bool = False
+    """True: read again and plan the next step at once."""
+    requeue_after: float | None = None
+
+
+def plan(seen: Observed, settings: Settings) -> Plan:
+    """The next step. An empty Plan means that everything is as it should be."""
+    if seen.body["metadata"].get("deletionTimestamp"):
+        return Plan()
+    try:
+        case = accept(seen, settings)
+    except Refused as refusal:
+        return _refuse(seen, settings, refusal)
+    if seen.status.get("uid") != case.uid:
+        return _record_uid(case)
+    return _remove(case) or _prepare(case) or _start(case) or _settle(case)
+
+
+def rejection(seen: Observed, error: ApiError) -> Plan:
+    """What to say when the API server refuses a child; the caller tries again later."""
+    reason = Reason.REJECTED
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in error.causes):
+        reason = Reason.NAMESPACE_TERMINATING
+    ready = Observation("Ready", "False", reason, f"the API server refuses: {error.message}")
+    return _statement(seen, [ready], "Pending", _kept_details(seen))
+
+
+# --- refusal ----------------------------------------------------------------------------------
+
+
+def _refuse(seen: Observed, settings: Settings, refusal: Refused) -> Plan:
+    """No new Pod. One that runs keeps running, but loses its network: no class vouches for it."""
+    ready = Observation("Ready", "False", refusal.reason, refusal.message)
+    written = _statement(seen, [ready], "Pending", _kept_details(seen))
+    pod = seen.pod
+    if pod is None or not is_ours(pod, seen.owner.uid):
+        return written
+    if refusal.reason is Reason.NAME_CONFLICT:
+        # Somebody's object stands where the fence was: the Pod must not run without it.
+        return replace(written, delete=(_removal(POD, pod),))
+    return replace(written, apply=_closed(seen, settings, pod))
+
+
+def _kept_details(seen: Observed) -> Json:
+    return {"uid": seen.status.get("uid"), "pod_name": seen.status.get("podName")}
+
+
+def _closed(seen: Observed, settings: Settings, pod: Json) -> tuple[Json, ...]:
+    policy = network_policy(seen.owner, (), settings, pod["metadata"]["uid"])
+    present = seen.children.get(NETWORK_POLICY)
+    return (policy,) if _differs(policy, present) else ()
+
+
+# --- steps ------------------------------------------------------------------------------------
+
+
+def _record_uid(case: Accepted) -> Plan:
+    """The uid is in the status before anything uses it, or a restart could give it away twice."""
+    return replace(_say_starting(case), again=True)
+
+
+def _say_starting(case: Accepted) -> Plan:
+    message = f"Pod {case.pod['metadata']['name']} is starting"
+    state = PodState("False", Reason.STARTING, message, "Starting")
+    observations = conditions.observe_pod(state, None, current=True)
+    return _statement(case.seen, observations, state.phase, _details(case, state.phase))
+
+
+def _remove(case: Accepted) -> Plan | None:
+    """Objects that cannot be corrected in place: a hijacked account, a Pod that was altered."""
+    account = case.seen.children.get(SERVICE_ACCOUNT)
+    if account and drift.carries_foreign_role(service_account(case.wanted), account):
+        return Plan(delete=(_removal(SERVICE_ACCOUNT, account),), again=True)
+    pod = case.seen.pod
+    if pod is None or pod["metadata"].get("deletionTimestamp"):
+        return None
+    altered = _alterations(case, pod)
+    return _remove_altered(case, pod, altered) if altered else None
+
+
+def _remove_altered(case: Accepted, pod: Json, altered: list[str]) -> Plan:
+    message = f"the Pod differs from what was applied and was removed: {', '.join(altered)}"
+    observations = [
+        Observation("Ready", "False", Reason.POD_ALTERED, message),
+        Observation(_INTACT, "False", Reason.POD_ALTERED, message),
+    ]
+    written = _statement(case.seen, observations, "Pending", _details(case, "Pending"))
+    pause = ALTERED_PAUSE_SECONDS
+    return replace(written, delete=(_removal(POD, pod),), requeue_after=pause)
+
+
+def _alterations(case: Accepted, pod: Json) -> list[str]:
+    """An outdated Pod is judged only by what no spec can change: its user."""
+    if _is_current(case, pod):
+        return drift.pod_alterations(case.pod, pod)
+    context = pod["spec"].get("securityContext", {})
+    return [] if context.get("runAsUser") == case.uid else ["spec.securityContext.runAsUser"]
+
+
+def _is_current(case: Accepted, pod: Json) -> bool:
+    annotations = pod["metadata"].get("annotations", {})
+    built: str = case.pod["metadata"]["annotations"][names.SPEC_HASH_ANNOTATION]
+    return bool(annotations.get(names.SPEC_HASH_ANNOTATION) == built)
+
+
+def _removal(kind: Kind, body: Json) -> Removal:
+    return Removal(kind, body["metadata"]["name"], body["metadata"]["uid"])
+
+
+def _prepare(case: Accepted) -> Plan | None:
+    """ServiceAccount, NetworkPolicy, proxy configuration: the Pod waits for their read-back."""
+    todo = {k: w for k, w in _supports(case).items() if _differs(w, case.seen.children.get(k))}
+    if not todo:
+        return None
+    return Plan(apply=tuple(todo.values()), events=_repairs(case, todo), again=True)
+
+
+def _supports(case: Accepted) -> dict[Kind, Json]:
+    pod = case.seen.pod
+    pod_uid = pod["metadata"]["uid"] if pod else None
+    wanted, owner = case.wanted, case.seen.owner
+    return {
+        SERVICE_ACCOUNT: service_account(wanted),
+        NETWORK_POLICY: network_policy(owner, wanted.egress, case.settings, pod_uid),
+        CONFIG_MAP: config_map(wanted, case.settings),
+    }
+
+
+def _differs(wanted: Json, seen: Json | None) -> bool:
+    return seen is None or bool(drift.child_drift(wanted, seen))
+
+
+def _repairs(case: Accepted, todo: dict[Kind, Json]) -> tuple[Json, ...]:
+    """An Event if somebody removed or edited what this generation of the spec had already."""
+    if case.seen.pod is None or case.seen.status["observedGeneration"] != case.generation:
+        return ()
+    found = [f"{kind.kind}: {_what(case, kind, body)}" for kind, body in todo.items()]
+    found = [text for text in found if not text.endswith(": metadata.ownerReferences")]
+    if not found:
+        return ()
+    note = f"repaired {'; '.join(found)}"
+    return (conditions.event(case.seen.body, "Warning", "DriftRepaired", note, case.seen.now),)
+
+
+def _what(case: Accepted, kind: Kind, wanted: Json) -> str:
+    seen = case.seen.children.get(kind)
+    return ", ".join(drift.child_drift(wanted, seen)) if seen else "was missing"
+
+
+def _start(case: Accepted) -> Plan | None:
+    if case.seen.pod is not None:
+        return None
+    if conditions.ready_reason(case.seen.status) != Reason.POD_ALTERED:
+        return Plan(apply=(case.pod,), again=True)
+    pause = _pause_left(case)
+    if pause > 0:
+        return Plan(requeue_after=pause)
+    return replace(_say_starting(case), again=True)
+
+
+def _pause_left(case: Accepted) -> float:
+    """Seconds that an altered Pod must still stay away."""
+    found = case.seen.status["conditions"]
+    since = next(c["lastTransitionTime"] for c in found if c["type"] == _INTACT)
+    waited = (case.seen.now - datetime.fromisoformat(since)).total_seconds()
+    return ALTERED_PAUSE_SECONDS - waited
+
+
+def _settle(case: Accepted) -> Plan:
+    """All is applied: say how the Pod does."""
+    pod = case.seen.pod
+    if pod is None:
+        return Plan()
+    state = pod_state(pod)
+    if pod["metadata"].get("deletionTimestamp"):
+        message = f"Pod {pod['metadata']['name']} is ending and will be replaced"
+        state = PodState("False", Reason.STARTING, message, "Starting")
+    observations = conditions.observe_pod(state, pod, current=_is_current(case, pod))
+    return _statement(case.seen, observations, state.phase, _details(case, state.phase))
+
+
+# --- status -----------------------------------------------------------------------------------
+
+
+def _statement(
+    seen: Observed, observations: list[Observation], phase: Phase, details: Json
+) -> Plan:
+    """A Plan that writes the status, if it differs, and the Event of the transition, if any."""
+    generation = seen.owner.generation
+    dated = conditions.dated(observations, seen.status, generation, seen.now)
+    status = SandboxStatus(
+        observed_generation=generation, phase=phase, conditions=dated, **details
+    ).model_dump(mode="json", by_alias=True, exclude_none=True)
+    if status == seen.status:
+        return Plan()
+    event = conditions.transition_event(seen.body, dated[0], seen.now)
+    return Plan(status=status, events=(event,) if event else ())
+
+
+def _details(case: Accepted, phase: Phase) -> Json:
+    pod = case.seen.pod
+    return {
+        "class_name": case.wanted.class_name,
+        "image": case.wanted.image,
+        "pod_name": case.pod["metadata"]["name"],
+        "node_name": pod["spec"].get("nodeName") if pod else None,
+        "uid": case.uid,
+        "isolation": isolation.observed(case.wanted.rules, pod if phase == "Running" else None),
+    }

@@ -1,0 +1,151 @@
+"""Reads a Pod: is it ready, and if not, why, and what can be done about it. Pure.
+
+A list of checks in order of precedence. Messages are the same as long as the cause is, so that a
+kubelet that alternates between two words for it causes no write.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from ringfence import names
+from ringfence.api import Json
+from ringfence.status import ConditionStatus, Phase, Reason
+
+
+class PodState(NamedTuple):
+    """What a Pod means for its Sandbox."""
+
+    ready: ConditionStatus
+    reason: Reason
+    message: str
+    phase: Phase
+
+
+_IMAGE_REASONS: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+_CREATE_REASONS: Final = frozenset(
+    {"CreateContainerError", "CreateContainerConfigError", "RunContainerError"}
+)
+
+
+def pod_state(pod: Json) -> PodState:
+    """The first check that has something to say; a Pod that nothing is wrong with is starting."""
+    for check in _CHECKS:
+        if state := check(pod):
+            return state
+    name = pod["metadata"]["name"]
+    return PodState("False", Reason.STARTING, f"Pod {name} is starting", "Starting")
+
+
+def is_condition_true(pod: Json, type_: str) -> bool:
+    """True if the Pod has the condition with status True."""
+    return any(c["type"] == type_ and c["status"] == "True" for c in _conditions(pod))
+
+
+def has_ephemeral_container(pod: Json) -> bool:
+    """True if somebody attached a debug container; it runs outside the agent's profiles."""
+    return bool(pod["spec"].get("ephemeralContainers"))
+
+
+def _conditions(pod: Json) -> list[Json]:
+    found: list[Json] = pod.get("status", {}).get("conditions", [])
+    return found
+
+
+def _ended(pod: Json) -> PodState | None:
+    phase = pod.get("status", {}).get("phase")
+    if phase == "Succeeded":
+        return PodState(
+            "False", Reason.POD_SUCCEEDED, "the agent's process ended well", "Succeeded"
+        )
+    if phase == "Failed":
+        return PodState("False", Reason.POD_FAILED, _failure(pod), "Failed")
+    return None
+
+
+def _failure(pod: Json) -> str:
+    status = pod["status"]
+    if status.get("reason"):
+        return f"Pod failed: {status['reason']}: {status.get('message', 'no message')}"
+    for container in _statuses(pod):
+        ended = container.get("state", {}).get("terminated")
+        if ended and ended.get("exitCode"):
+            return f"container {container['name']} ended with exit code {ended['exitCode']}"
+    return "Pod failed"
+
+
+def _unschedulable(pod: Json) -> PodState | None:
+    for condition in _conditions(pod):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            message = f"no node takes the Pod: {condition.get('message', '')}"
+            return PodState("False", Reason.UNSCHEDULABLE, message, "Pending")
+    return None
+
+
+def _waiting(pod: Json, reasons: frozenset[str]) -> Iterator[tuple[Json, Json]]:
+    for container in _statuses(pod):
+        waiting = container.get("state", {}).get("waiting") or {}
+        if waiting.get("reason") in reasons:
+            yield container, waiting
+
+
+def _statuses(pod: Json) -> list[Json]:
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def _image(pod: Json) -> PodState | None:
+    for container, _ in _waiting(pod, _IMAGE_REASONS):
+        message = (
+            f"image {_image_of(pod, container['name'])!r} of container {container['name']} cannot "
+            "be pulled: check its name, the registry and the ServiceAccount's imagePullSecrets"
+        )
+        return PodState("False", Reason.IMAGE_PULL_FAILED, message, "Starting")
+    return None
+
+
+def _image_of(pod: Json, container: str) -> str:
+    both = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+    return next((str(c["image"]) for c in both if c["name"] == container), "")
+
+
+def _create(pod: Json) -> PodState | None:
+    for container, waiting in _waiting(pod, _CREATE_REASONS):
+        detail = str(waiting.get("message", waiting["reason"]))
+        message = f"the runtime refuses container {container['name']}: {detail}{_hint(detail)}"
+        return PodState("False", Reason.CONTAINER_CREATE_FAILED, message, "Starting")
+    return None
+
+
+def _hint(detail: str) -> str:
+    """The way out for the refusals that a Ringfence installation can cause itself."""
+    if "seccomp" in detail:
+        return "; is the ringfence-profiles DaemonSet running on this node?"
+    if "apparmor" in detail.lower():
+        return "; load the profile on the node, or set appArmor.mode of the class to Auto"
+    return ""
+
+
+def _crashing(pod: Json) -> PodState | None:
+    for container, _ in _waiting(pod, frozenset({"CrashLoopBackOff"})):
+        ended = container.get("lastState", {}).get("terminated", {})
+        why = f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode', 'unknown')}"
+        message = (
+            f"container {container['name']} ends again and again ({why}): "
+            f"kubectl logs {pod['metadata']['name']} -c {container['name']} --previous"
+        )
+        return PodState("False", Reason.CONTAINER_CRASHING, message, "Starting")
+    return None
+
+
+def _ready(pod: Json) -> PodState | None:
+    if not is_condition_true(pod, "Ready"):
+        return None
+    name = pod["metadata"]["name"]
+    message = f"Pod {name} runs: kubectl exec {name} -c {names.AGENT_CONTAINER} -- COMMAND"
+    return PodState("True", Reason.POD_READY, message, "Running")
+
+
+_Check = Callable[[Json], PodState | None]
+_CHECKS: tuple[_Check, ...] = (_ended, _unschedulable, _image, _create, _crashing, _ready)

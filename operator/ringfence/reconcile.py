@@ -1,0 +1,129 @@
+"""The imperative shell: read everything, ask plan.py, write what it says, until it says nothing.
+
+It decides nothing itself. Whatever fails is tried again with backoff by the work queue.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from ringfence import names
+from ringfence.acceptance import Observed
+from ringfence.api import Json
+from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, Api, ApiError, Kind, kind_of
+from ringfence.plan import Plan, plan, rejection
+from ringfence.settings import Settings
+from ringfence.uids import Uids
+from ringfence.workqueue import Key
+
+MAX_STEPS: Final = 8
+"""Steps in one pass; a healthy create takes five. More means that somebody undoes our writes."""
+
+_REFUSALS: Final = frozenset({400, 403, 404, 409, 422})
+"""Answers that a change of the cluster can cure, but not the next second."""
+
+
+class Unsettled(Exception):  # noqa: N818 - tells the queue to come back later
+    """Somebody undoes what is written; backing off keeps the fight slow."""
+
+
+class Reconciler:
+    """Brings one Sandbox to what its spec says. Safe to run at any time, any number of times."""
+
+    def __init__(
+        self, api: Api, settings: Settings, uids: Uids, clock: Callable[[], datetime]
+    ) -> None:
+        self._api = api
+        self._settings = settings
+        self._uids = uids
+        self._clock = clock
+        self._owners: dict[Key, str] = {}
+        self._classes: tuple[Json, ...] | None = None
+
+    async def __call__(self, key: Key) -> float | None:
+        """Reconciles `key`.
+
+        Returns:
+            Seconds until it should be looked at again, or None to wait for an event.
+
+        Raises:
+            ApiError: The API server is unavailable or refuses a child.
+            Unsettled: The Sandbox did not come to rest within MAX_STEPS.
+        """
+        seen = await self._observe(key)
+        if seen is None:
+            return None
+        for _ in range(MAX_STEPS):
+            todo = plan(seen, self._settings)
+            seen = await self._write(seen, todo)
+            if not todo.again:
+                return todo.requeue_after
+        message = f"{key.namespace}/{key.name}: still not as planned after {MAX_STEPS} steps"
+        raise Unsettled(message)
+
+    def classes_changed(self) -> None:
+        """Forgets the classes; the next pass reads them again."""
+        self._classes = None
+
+    async def _observe(self, key: Key) -> Observed | None:
+        body = await self._api.get(SANDBOX, key.namespace, key.name)
+        if body is None:
+            self._forget(key)
+            return None
+        owner = self._owners[key] = body["metadata"]["uid"]
+        classes, children = await asyncio.gather(self._read_classes(body), self._children(key))
+        uid = self._uids.claim(owner, body.get("status", {}).get("uid"))
+        return Observed(body, classes, children, uid, self._clock())
+
+    def _forget(self, key: Key) -> None:
+        owner = self._owners.pop(key, None)
+        if owner is not None:
+            self._uids.release(owner)
+
+    async def _read_classes(self, body: Json) -> tuple[Json, ...]:
+        """The few classes are kept; a watch event forgets them."""
+        if self._classes is None:
+            self._classes = tuple(await self._api.list(SANDBOX_CLASS))
+        name = body["spec"].get("className")
+        if name is None:
+            return self._classes
+        return tuple(c for c in self._classes if c["metadata"]["name"] == name)
+
+    async def _children(self, key: Key) -> dict[Kind, Json]:
+        name = names.child_name(key.name)
+        found = await asyncio.gather(
+            *(self._api.get(kind, key.namespace, name) for kind in CHILDREN)
+        )
+        return {k: body for k, body in zip(CHILDREN, found, strict=True) if body is not None}
+
+    async def _write(self, seen: Observed, todo: Plan) -> Observed:
+        """Writes the step; what the API server answers is the state that the next step reads."""
+        try:
+            children = await self._write_children(seen, todo)
+        except ApiError as error:
+            if error.status in _REFUSALS:
+                await self._write_status(seen, rejection(seen, error))
+            raise
+        body = await self._write_status(seen, todo)
+        return replace(seen, body=body, children=children)
+
+    async def _write_children(self, seen: Observed, todo: Plan) -> dict[Kind, Json]:
+        children = dict(seen.children)
+        for removal in todo.delete:
+            namespace = seen.owner.namespace
+            await self._api.delete(removal.kind, namespace, removal.name, removal.uid)
+            del children[removal.kind]
+        for body in todo.apply:
+            children[kind_of(body)] = await self._api.apply(body)
+        return children
+
+    async def _write_status(self, seen: Observed, todo: Plan) -> Json:
+        """The status first: an Event tells of a transition that is on record."""
+        body = seen.body
+        if todo.status is not None:
+            body = await self._api.replace_status({**body, "status": todo.status})
+        for event in todo.events:
+            await self._api.create_event(event)
+        return body

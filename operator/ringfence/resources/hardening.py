@@ -1,0 +1,97 @@
+"""Hardening: what makes a Pod a Sandbox. Applied last, over whatever was built before. Pure.
+
+Nothing that an author writes reaches this module; only the class chooses between user namespaces
+on or off and AppArmor required or not. Layers 1 to 3 of docs/security.md.
+"""
+
+from typing import Final
+
+from ringfence import names
+from ringfence.api import Json, SandboxClassSpec
+from ringfence.profiles import seccomp
+
+APPARMOR_ANNOTATION: Final = "container.apparmor.security.beta.kubernetes.io/"
+"""Deprecated since Kubernetes 1.30, still read by older kubelets. Must equal the field."""
+
+
+def harden(pod: Json, rules: SandboxClassSpec, uid: int) -> Json:
+    """`pod` with every security field set and every dangerous one removed.
+
+    Args:
+        pod: A Pod whose containers are named AGENT_CONTAINER or PROXY_CONTAINER.
+        rules: Spec of the class.
+        uid: User id of the agent container.
+    """
+    spec = {k: v for k, v in pod["spec"].items() if k not in _FORBIDDEN}
+    spec |= _pod_fields(rules, uid)
+    for field in ("initContainers", "containers"):
+        spec[field] = [_container(c, rules, uid) for c in spec[field]]
+    annotations = pod["metadata"].get("annotations", {}) | _annotations(rules)
+    return pod | {"metadata": pod["metadata"] | {"annotations": annotations}, "spec": spec}
+
+
+_FORBIDDEN: Final = frozenset(
+    {"hostNetwork", "hostPID", "hostIPC", "hostAliases", "ephemeralContainers", "nodeName"}
+)
+
+
+def _pod_fields(rules: SandboxClassSpec, uid: int) -> Json:
+    fields: Json = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "shareProcessNamespace": False,
+        "dnsPolicy": "None",
+        # The agent has no DNS; the proxy asks its resolver by address. An empty list is refused.
+        "dnsConfig": {"nameservers": ["127.0.0.1"]},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": uid,
+            "runAsGroup": uid,
+            "fsGroup": uid,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "supplementalGroupsPolicy": "Strict",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    return fields | ({"hostUsers": False} if rules.user_namespaces == "Enabled" else {})
+
+
+def _container(container: Json, rules: SandboxClassSpec, uid: int) -> Json:
+    agent = container["name"] == names.AGENT_CONTAINER
+    user = uid if agent else names.PROXY_UID
+    context: Json = {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "procMount": "Default",
+        "seccompProfile": _seccomp(agent=agent),
+    }
+    if rules.app_armor.mode == "Required":
+        context["appArmorProfile"] = _app_armor(rules, agent=agent)
+    return container | {"securityContext": context}
+
+
+def _seccomp(*, agent: bool) -> Json:
+    if agent:
+        return {"type": "Localhost", "localhostProfile": seccomp.localhost_profile()}
+    return {"type": "RuntimeDefault"}
+
+
+def _app_armor(rules: SandboxClassSpec, *, agent: bool) -> Json:
+    """The field stands on every container: a Pod-level one could be overridden by annotation."""
+    if agent:
+        return {"type": "Localhost", "localhostProfile": rules.app_armor.profile}
+    return {"type": "RuntimeDefault"}
+
+
+def _annotations(rules: SandboxClassSpec) -> dict[str, str]:
+    if rules.app_armor.mode != "Required":
+        return {}
+    return {
+        APPARMOR_ANNOTATION + names.AGENT_CONTAINER: f"localhost/{rules.app_armor.profile}",
+        APPARMOR_ANNOTATION + names.PROXY_CONTAINER: "runtime/default",
+    }

@@ -1,0 +1,145 @@
+"""The Pod of a Sandbox, as one literal that reads like its YAML; hardened at the very end. Pure.
+
+Defaults of the API server are written out, so that a Pod read back can be compared field by field.
+"""
+
+import hashlib
+import json
+from typing import Final
+
+from ringfence import names, quantity
+from ringfence.api import Json
+from ringfence.policy import Effective
+from ringfence.resources import egress
+from ringfence.resources.environment import environment
+from ringfence.resources.hardening import harden
+from ringfence.resources.metadata import metadata
+from ringfence.settings import Settings
+
+GRACE_SECONDS: Final = 10
+"""Time between SIGTERM and SIGKILL; agents keep nothing that a longer one would save."""
+
+_OPTIONAL_ANNOTATIONS: Final = {
+    # IRSA's webhook would mount the token and set AWS_* in every container; the agent gets none.
+    "eks.amazonaws.com/skip-containers": names.AGENT_CONTAINER,
+    # Argo CD calls Pods with restartPolicy Never "Progressing" until they end.
+    "argocd.argoproj.io/ignore-restart-policy": "true",
+}
+
+
+def pod(wanted: Effective, settings: Settings, uid: int) -> Json:
+    """The hardened Pod, with the hash of its spec in an annotation.
+
+    Args:
+        wanted: The accepted Sandbox.
+        settings: The installation.
+        uid: User id of the agent, unique among all Sandboxes.
+    """
+    body = harden(_pod(wanted, settings), wanted.rules, uid)
+    body["metadata"]["annotations"][names.SPEC_HASH_ANNOTATION] = spec_hash(body)
+    return body
+
+
+def spec_hash(body: Json) -> str:
+    """Short hash of a built Pod's spec: a different one means the Pod is outdated."""
+    canonical = json.dumps(body["spec"], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _pod(wanted: Effective, settings: Settings) -> Json:
+    rules = wanted.rules
+    spec: Json = {
+        "serviceAccountName": names.child_name(wanted.sandbox.metadata.name),
+        "restartPolicy": wanted.sandbox.spec.restart_policy,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "initContainers": [_proxy(settings)],
+        "containers": [_agent(wanted)],
+        "volumes": _volumes(wanted),
+    }
+    if rules.runtime_class_name:
+        spec["runtimeClassName"] = rules.runtime_class_name
+    if rules.node_selector:
+        spec["nodeSelector"] = dict(rules.node_selector)
+    if rules.tolerations:
+        spec["tolerations"] = [
+            t.model_dump(by_alias=True, exclude_none=True) for t in rules.tolerations
+        ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata(wanted.sandbox.metadata, _OPTIONAL_ANNOTATIONS),
+        "spec": spec,
+    }
+
+
+def _agent(wanted: Effective) -> Json:
+    spec, limits, requests = wanted.sandbox.spec, wanted.limits, wanted.rules.requests
+    container: Json = {
+        "name": names.AGENT_CONTAINER,
+        "image": wanted.image,
+        "imagePullPolicy": "IfNotPresent",
+        "env": environment(wanted),
+        "workingDir": "/work",
+        "resources": {
+            "limits": {
+                "cpu": limits.cpu,
+                "memory": limits.memory,
+                "ephemeral-storage": limits.disk,
+            },
+            "requests": {
+                "cpu": _at_most(requests.cpu, limits.cpu),
+                "memory": _at_most(requests.memory, limits.memory),
+                "ephemeral-storage": _at_most("64Mi", limits.disk),
+            },
+        },
+        "volumeMounts": [
+            {"name": "workspace", "mountPath": "/work"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the container's own
+        ],
+        **_TERMINATION,
+    }
+    if spec.command is not None:
+        container["command"] = list(spec.command)
+    if spec.args is not None:
+        container["args"] = list(spec.args)
+    return container
+
+
+def _proxy(settings: Settings) -> Json:
+    """A native sidecar: the agent starts only after its hook has seen it listen."""
+    return {
+        "name": names.PROXY_CONTAINER,
+        "image": settings.proxy_image,
+        "imagePullPolicy": "IfNotPresent",
+        "restartPolicy": "Always",
+        "command": egress.envoy_args(),
+        "lifecycle": {"postStart": {"exec": {"command": egress.wait_args()}}},
+        "resources": {
+            "limits": {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "64Mi"},
+            "requests": {"cpu": "10m", "memory": "64Mi", "ephemeral-storage": "16Mi"},
+        },
+        "volumeMounts": [
+            {"name": "egress-config", "mountPath": "/etc/envoy", "readOnly": True},
+        ],
+        **_TERMINATION,
+    }
+
+
+_TERMINATION: Final = {
+    "terminationMessagePath": "/dev/termination-log",
+    "terminationMessagePolicy": "File",
+}
+
+
+def _volumes(wanted: Effective) -> list[Json]:
+    disk = wanted.limits.disk
+    config: Json = {"name": names.child_name(wanted.sandbox.metadata.name), "defaultMode": 0o444}
+    return [
+        {"name": "workspace", "emptyDir": {"sizeLimit": disk}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": disk}},
+        {"name": "egress-config", "configMap": config},
+    ]
+
+
+def _at_most(request: str, limit: str) -> str:
+    return quantity.smallest(request, limit)
