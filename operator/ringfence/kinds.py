@@ -1,0 +1,112 @@
+"""The kinds the operator touches, where the API server keeps them, and what an API client offers.
+
+Pure: reconcile and its tests depend on the Protocol here and never on the client library.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
+from urllib.parse import quote
+
+from ringfence import names
+from ringfence.api import Json
+
+
+class Kind(NamedTuple):
+    """A kind, and how its objects are addressed."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+
+SANDBOX: Final = Kind(names.API_VERSION, "Sandbox", "sandboxes", namespaced=True)
+SANDBOX_CLASS: Final = Kind(names.API_VERSION, "SandboxClass", "sandboxclasses", namespaced=False)
+SERVICE_ACCOUNT: Final = Kind("v1", "ServiceAccount", "serviceaccounts", namespaced=True)
+NETWORK_POLICY: Final = Kind(
+    "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", namespaced=True
+)
+CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps", namespaced=True)
+POD: Final = Kind("v1", "Pod", "pods", namespaced=True)
+EVENT: Final = Kind("events.k8s.io/v1", "Event", "events", namespaced=True)
+
+CHILDREN: Final = (SERVICE_ACCOUNT, NETWORK_POLICY, CONFIG_MAP, POD)
+"""What a Sandbox becomes, the Pod last."""
+
+ALL: Final = (SANDBOX, SANDBOX_CLASS, *CHILDREN, EVENT)
+_BY_NAME: Final = {(kind.api_version, kind.kind): kind for kind in ALL}
+
+
+def kind_of(obj: Json) -> Kind:
+    """The Kind of an object that carries apiVersion and kind.
+
+    Raises:
+        ValueError: The operator does not write such objects.
+    """
+    found = _BY_NAME.get((obj["apiVersion"], obj["kind"]))
+    if found is None:
+        message = f"{obj['apiVersion']} {obj['kind']} is no kind that the operator writes"
+        raise ValueError(message)
+    return found
+
+
+def collection_path(kind: Kind, namespace: str = "") -> str:
+    """URL path of all objects of a kind, or of those in one namespace."""
+    root = "/apis" if "/" in kind.api_version else "/api"
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}/{kind.api_version}{scope}/{kind.plural}"
+
+
+def object_path(kind: Kind, namespace: str, name: str) -> str:
+    """URL path of one object; the namespace of a cluster-scoped kind is left out."""
+    return f"{collection_path(kind, namespace if kind.namespaced else '')}/{quote(name, safe='')}"
+
+
+class ApiError(Exception):
+    """The API server refused a call, or did not answer (status 0).
+
+    Attributes:
+        status: HTTP status; 0 if there was no answer.
+        reason: CamelCase word of the Status object, such as Conflict.
+        message: What the API server says, for people.
+        causes: details.causes of the Status object: which field, and why.
+        retry_after: Seconds that the server asks to wait, if it does.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        causes: list[Json] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.causes = causes or []
+        self.retry_after = retry_after
+
+
+class Api(Protocol):
+    """What reconcile needs of the API server. Every method may raise ApiError."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        """The object, or None if there is none."""
+
+    async def list(self, kind: Kind, *, labels: Mapping[str, str] | None = None) -> list[Json]:
+        """All objects of a kind, in all namespaces."""
+
+    async def apply(self, obj: Json) -> Json:
+        """Creates or corrects the object by server-side apply; what it is afterwards."""
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Deletes the object unless it is gone or another one has taken its name."""
+
+    async def replace_status(self, obj: Json) -> Json:
+        """Replaces a Sandbox's status if nobody changed it since `obj` was read."""
+
+    async def create_event(self, event: Json) -> None:
+        """Writes an Event; one that exists already is left as it is."""
