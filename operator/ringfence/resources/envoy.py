@@ -111,7 +111,8 @@ def _keep_authority() -> Json:
     """Hand the CONNECT target to the tunnel's listener, which compares the server name with it."""
     value = {
         "object_key": AUTHORITY,
-        "factory_key": "envoy.string",
+        # Hashable: or two targets share a connection pool, and the second tunnel gets the first's.
+        "factory_key": "envoy.hashable_string",
         "format_string": {"text_format_source": {"inline_string": "%REQ(:AUTHORITY)%"}},
         "shared_with_upstream": "ONCE",
     }

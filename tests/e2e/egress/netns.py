@@ -52,3 +52,14 @@ def namespace(name: str, addresses: Sequence[str]) -> Iterator[str]:
         yield name
     finally:
         subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def run(name: str, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a named namespace to its end, with these variables added."""
+    return subprocess.run(
+        ["ip", "netns", "exec", name, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )

@@ -93,6 +93,12 @@ class Proxy:
         """Ask for a tunnel."""
         return self.ask(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode("latin-1"))
 
+    def status(self, target: str) -> int:
+        """Ask for a tunnel, close it again, and return the answer's status."""
+        reply = self.connect(target)
+        reply.tunnel.close()
+        return reply.status
+
     def get(self, host: str, context: ssl.SSLContext, *, sni: str = "", port: int = 443) -> str:
         """Fetch `/` from an HTTPS server through a tunnel; raises OSError where it is refused."""
         reply = self.connect(f"{host}:{port}")

@@ -1,0 +1,443 @@
+"""The egress proxy lets out what is on the allowlist and nothing else.
+
+The real Envoy with the operator's own configuration, in a namespace that holds a small internet:
+a DNS server that may lie, and TLS servers on a public and on a private address. No Kubernetes.
+"""
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from egress import ca, netns, proxy, servers
+from ringfence.resources.egress import EgressRule, wait_args
+
+PUBLIC, PRIVATE = "203.0.113.10", "10.9.9.9"
+ALLOWED, OTHER, EXTRA = "allowed.example.test", "other.example.test", "extra.example.test"
+LYING = {
+    "private.example.test": [PRIVATE],
+    "loopback.example.test": ["127.0.0.1"],
+    "metadata.example.test": ["169.254.169.254"],
+    "mixed.example.test": [PRIVATE, PUBLIC],
+}
+ZONE = {
+    **{host: [PUBLIC] for host in (ALLOWED, OTHER, EXTRA)},
+    **{host: [PUBLIC] for host in ("suffix.test", "a.suffix.test", "b.suffix.test")},
+    "asuffix.test": [PUBLIC],
+    **LYING,
+}
+RULES = [
+    *(EgressRule(host) for host in (ALLOWED, "*.suffix.test", "missing.example.test", *LYING)),
+    EgressRule(ALLOWED, (8443,)),
+]
+MESSAGE = "is not on this Sandbox's egress allowlist (spec.egress.allow)"
+PROMPT = 2.0
+RELOAD = 2.0
+
+
+@dataclass
+class World:
+    """The proxy under test and the servers that it may or may not reach."""
+
+    proxy: proxy.Proxy
+    trust: ssl.SSLContext
+    public: servers.TlsServer
+    private: servers.TlsServer
+    asked: list[str]
+
+    def dialled(self) -> int:
+        """Count every connection that the proxy opened so far."""
+        return self.public.accepted + self.private.accepted
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("egress")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*ca.issue(list(ZONE), directory))
+    addresses = [f"{address}/32" for address in (PUBLIC, PRIVATE)]
+    with ExitStack() as stack:
+        name = stack.enter_context(netns.namespace(f"rf-egress-{os.getpid()}", addresses))
+        asked = stack.enter_context(servers.dns(name, ZONE))
+        public = stack.enter_context(servers.tls(name, (PUBLIC, 443), context))
+        stack.enter_context(servers.tls(name, (PUBLIC, 8443), context))
+        private = stack.enter_context(servers.tls(name, (PRIVATE, 443), context))
+        running = stack.enter_context(proxy.running(name, directory, RULES))
+        trust = ssl.create_default_context(cafile=str(ca.ca()))
+        yield World(running, trust, public, private, asked)
+
+
+# --- what is allowed -----------------------------------------------------------------------
+
+
+def test_an_allowed_host_is_reached_and_its_certificate_is_the_servers_own(world: World) -> None:
+    assert f"hello from {ALLOWED}" in world.proxy.get(ALLOWED, world.trust)
+
+
+def test_a_second_port_is_open_only_where_a_rule_says_so(world: World) -> None:
+    assert "hello" in world.proxy.get(ALLOWED, world.trust, port=8443)
+    assert world.proxy.status("a.suffix.test:8443") == 403
+
+
+def test_a_suffix_rule_matches_names_below_it_only(world: World) -> None:
+    assert "hello from a.suffix.test" in world.proxy.get("a.suffix.test", world.trust)
+    assert world.proxy.status("suffix.test:443") == 403
+    assert world.proxy.status("asuffix.test:443") == 403
+
+
+def test_forty_tunnels_at_once_are_all_served(world: World) -> None:
+    answers: list[str] = []
+    fetch = lambda: answers.append(world.proxy.get(ALLOWED, world.trust))  # noqa: E731
+    threads = [threading.Thread(target=fetch) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum("hello" in answer for answer in answers) == 40
+
+
+# --- requests that are refused -------------------------------------------------------------
+
+
+def test_a_host_that_is_not_listed_is_refused_at_once_with_a_message_that_says_why(
+    world: World,
+) -> None:
+    start = time.monotonic()
+    reply = world.proxy.connect(f"{OTHER}:443")
+    assert time.monotonic() - start < PROMPT
+    assert (reply.status, reply.body) == (403, f"host {OTHER}:443 {MESSAGE}\n")
+    assert OTHER not in world.asked
+
+
+TARGETS = {
+    "address": f"{PUBLIC}:443",
+    "address, decimal": "3405803786:443",
+    "address, hexadecimal": "0xcb00710a:443",
+    "address, octal": "0313.0.0161.012:443",
+    "address, short": "127.1:443",
+    "address, IPv6": "[::1]:443",
+    "address, IPv4 in IPv6": f"[::ffff:{PUBLIC}]:443",
+    "address, bracketed": f"[{PUBLIC}]:443",
+    "proxy itself": "127.0.0.1:3128",
+    "no port": ALLOWED,
+    "empty port": f"{ALLOWED}:",
+    "plain HTTP port": f"{ALLOWED}:80",
+    "ssh port": f"{ALLOWED}:22",
+    "port with a zero": f"{ALLOWED}:0443",
+    "port out of range": f"{ALLOWED}:65979",
+    "two ports": f"{ALLOWED}:443:443",
+    "trailing dot": f"{ALLOWED}.:443",
+    "leading dot": ".suffix.test:443",
+    "double dot": "a..suffix.test:443",
+    "user information": f"{ALLOWED}@{OTHER}:443",
+    "user information, wildcard": f"{OTHER}:443@a.suffix.test:443",
+    "NUL": f"{OTHER}\0.suffix.test:443",
+    "encoded NUL": f"{OTHER}%00.suffix.test:443",
+    "space": f"{OTHER} .suffix.test:443",
+    "slash": f"{OTHER}/.suffix.test:443",
+    "hash": f"{OTHER}#.suffix.test:443",
+    "question mark": f"{OTHER}?.suffix.test:443",
+    "backslash": f"{OTHER}\\.suffix.test:443",
+    "not ASCII": "\uff41.suffix.test:443".encode().decode("latin-1"),
+    "superscript address": "\xb9.suffix.test:443",
+    "URL": f"https://{ALLOWED}:443/",
+    "single label": "localhost:443",
+    "empty": ":443",
+}
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_no_spelling_of_a_target_opens_a_tunnel_unless_it_is_an_allowed_name(
+    world: World, target: str
+) -> None:
+    before, start = world.dialled(), time.monotonic()
+    reply = world.proxy.connect(target)
+    assert reply.status in {400, 403, 404}
+    assert time.monotonic() - start < PROMPT
+    assert world.dialled() == before
+
+
+REQUESTS = {
+    "absolute GET": f"GET http://{ALLOWED}/ HTTP/1.1\r\nHost: {ALLOWED}\r\n\r\n",
+    "absolute GET, https": f"GET https://{ALLOWED}/ HTTP/1.1\r\nHost: {ALLOWED}\r\n\r\n",
+    "relative GET": f"GET / HTTP/1.1\r\nHost: {ALLOWED}\r\n\r\n",
+    "relative GET, port": f"GET / HTTP/1.1\r\nHost: {ALLOWED}:443\r\n\r\n",
+    "POST": f"POST http://{ALLOWED}/ HTTP/1.1\r\nHost: {ALLOWED}\r\nContent-Length: 1\r\n\r\nx",
+    "admin": "POST /quitquitquit HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "upgrade": f"GET / HTTP/1.1\r\nHost: {ALLOWED}:443\r\nConnection: Upgrade\r\n"
+    "Upgrade: CONNECT\r\n\r\n",
+    "Host differs": f"CONNECT {OTHER}:443 HTTP/1.1\r\nHost: {ALLOWED}:443\r\n\r\n",
+    "two Hosts": f"CONNECT {OTHER}:443 HTTP/1.1\r\nHost: {OTHER}:443\r\n"
+    f"Host: {ALLOWED}:443\r\n\r\n",
+    "length and chunked": f"CONNECT {OTHER}:443 HTTP/1.1\r\nHost: {OTHER}:443\r\n"
+    "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "header of our own": f"CONNECT {OTHER}:443 HTTP/1.1\r\nHost: {OTHER}:443\r\n"
+    f"x-envoy-original-dst-host: {PUBLIC}:443\r\nx-forwarded-host: {ALLOWED}:443\r\n\r\n",
+    "HTTP/1.0": f"CONNECT {OTHER}:443 HTTP/1.0\r\n\r\n",
+    "HTTP/2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "header too large": f"CONNECT {ALLOWED}:443 HTTP/1.1\r\nHost: {ALLOWED}:443\r\n"
+    f"X: {'x' * 9000}\r\n\r\n",
+    "too many headers": f"CONNECT {ALLOWED}:443 HTTP/1.1\r\nHost: {ALLOWED}:443\r\n"
+    + "".join(f"X{n}: x\r\n" for n in range(40))
+    + "\r\n",
+    "SOCKS": "\x05\x01\x00\x05\x01\x00\x03",
+}
+
+
+@pytest.mark.parametrize("request_text", REQUESTS.values(), ids=REQUESTS)
+def test_no_other_request_gets_anything_out(world: World, request_text: str) -> None:
+    before, start = world.dialled(), time.monotonic()
+    reply = world.proxy.ask(request_text.encode("latin-1"))
+    assert reply.status not in range(100, 400)
+    assert time.monotonic() - start < PROMPT
+    assert world.dialled() == before
+
+
+def test_plain_http_is_refused_with_a_message_that_names_the_allowlist(world: World) -> None:
+    reply = world.proxy.ask(REQUESTS["absolute GET"].encode())
+    assert reply.status == 403
+    assert "only HTTPS, through CONNECT" in reply.body
+    assert "spec.egress.allow" in reply.body
+
+
+def test_a_request_head_that_never_ends_is_cut(world: World) -> None:
+    with world.proxy.dial() as connection:
+        connection.sendall(b"CONNECT ")
+        start = time.monotonic()
+        assert b" 408 " in connection.recv(4096)
+        assert time.monotonic() - start < 7
+
+
+def test_upper_case_is_refused_rather_than_guessed(world: World) -> None:
+    assert world.proxy.status("Allowed.Example.TEST:443") == 403
+
+
+# --- what flows inside a tunnel ------------------------------------------------------------
+
+
+def client_hello(server_name: str | None) -> bytes:
+    """Return the first bytes that a real TLS client sends."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+def in_two_records(hello: bytes) -> bytes:
+    """Return the same handshake message split over two TLS records."""
+    head, body = hello[:3], hello[5:]
+    parts = body[:20], body[20:]
+    return b"".join(head + len(part).to_bytes(2) + part for part in parts)
+
+
+def answer_in_tunnel(world: World, payload: bytes, target: str = ALLOWED, step: int = 0) -> bytes:
+    """Send bytes through a tunnel, at once or in steps; return what comes back, b"" when cut."""
+    reply = world.proxy.connect(f"{target}:443")
+    assert reply.status == 200
+    with reply.tunnel as tunnel:
+        tunnel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for at in range(0, len(payload), step or len(payload)):
+                tunnel.sendall(payload[at : at + (step or len(payload))])
+            return tunnel.recv(4096)
+        except ConnectionError:
+            return b""
+
+
+def open_tunnel(world: World, host: str) -> ssl.SSLSocket:
+    tunnel = world.proxy.connect(f"{host}:443").tunnel
+    return world.trust.wrap_socket(tunnel, server_hostname=host)
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "another listed name": lambda: client_hello("a.suffix.test"),
+    "a name not listed": lambda: client_hello(OTHER),
+    "a name below it": lambda: client_hello(f"x.{ALLOWED}"),
+    "trailing dot": lambda: client_hello(ALLOWED).replace(
+        ALLOWED.encode(), b"allowed.example.tes."
+    ),
+    "NUL": lambda: client_hello(ALLOWED).replace(b"allowed.", b"allowed\0"),
+    "no name": lambda: client_hello(None),
+    "address as name": lambda: client_hello(PUBLIC),
+    "two records": lambda: in_two_records(client_hello(OTHER)),
+    "HTTP": f"GET / HTTP/1.1\r\nHost: {ALLOWED}\r\n\r\n".encode,
+    "SSH": lambda: b"SSH-2.0-OpenSSH_9.2\r\n",
+    "SMTP": lambda: b"EHLO example.test\r\n",
+    "zeros": lambda: bytes(64),
+    "SSLv2": lambda: b"\x80\x2e\x01\x00\x02" + bytes(43),
+    "a record that is no hello": lambda: b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00",
+    "a hello too large": lambda: b"\x16\x03\x01\x40\x00\x01\x00\xff\xff" + bytes(40000),
+}
+
+
+@pytest.mark.parametrize("payload", HOSTILE.values(), ids=HOSTILE)
+def test_a_tunnel_that_is_not_tls_to_its_own_target_is_cut(
+    world: World, payload: Callable[[], bytes]
+) -> None:
+    before, start = world.dialled(), time.monotonic()
+    assert answer_in_tunnel(world, payload()) == b""
+    assert time.monotonic() - start < PROMPT
+    assert world.dialled() == before
+
+
+def test_a_name_under_the_same_suffix_rule_is_not_the_target_either(world: World) -> None:
+    before = world.dialled()
+    assert answer_in_tunnel(world, client_hello("b.suffix.test"), "a.suffix.test") == b""
+    assert world.dialled() == before
+
+
+def test_a_hello_in_single_bytes_is_judged_as_a_whole(world: World) -> None:
+    assert answer_in_tunnel(world, client_hello(ALLOWED), step=1).startswith(b"\x16\x03")
+    assert answer_in_tunnel(world, client_hello(OTHER), step=1) == b""
+
+
+def test_a_tunnel_that_stays_silent_is_cut(world: World) -> None:
+    reply = world.proxy.connect(f"{ALLOWED}:443")
+    with reply.tunnel as tunnel:
+        start = time.monotonic()
+        assert tunnel.recv(1) == b""
+        assert 1 < time.monotonic() - start < 7
+
+
+# --- where a name leads --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", LYING)
+def test_an_allowed_name_that_leads_to_a_private_address_is_not_followed(
+    world: World, host: str
+) -> None:
+    before = world.dialled()
+    assert answer_in_tunnel(world, client_hello(host), host) == b""
+    assert world.dialled() == before
+
+
+def test_a_name_that_does_not_exist_fails_closed(world: World) -> None:
+    start = time.monotonic()
+    host = "missing.example.test"
+    assert answer_in_tunnel(world, client_hello(host), host) == b""
+    assert time.monotonic() - start < PROMPT
+
+
+def test_names_are_asked_for_as_they_are_without_search_domains(world: World) -> None:
+    world.proxy.get(ALLOWED, world.trust)
+    assert {name.lower() for name in world.asked} <= {*ZONE, "missing.example.test"}
+
+
+def test_two_open_tunnels_are_each_held_to_their_own_target(world: World) -> None:
+    with open_tunnel(world, ALLOWED), open_tunnel(world, "a.suffix.test"):
+        assert "hello from b.suffix.test" in world.proxy.get("b.suffix.test", world.trust)
+        assert answer_in_tunnel(world, client_hello(ALLOWED), "b.suffix.test") == b""
+
+
+# --- a changed allowlist -------------------------------------------------------------------
+
+
+@pytest.fixture
+def changed(world: World) -> Iterator[World]:
+    """Restore the allowlist after a test that changes it."""
+    yield world
+    world.proxy.allow(RULES)
+    until(lambda: reached(world, ALLOWED) and reached(world, "a.suffix.test"), RELOAD)
+    until(lambda: world.proxy.status(f"{EXTRA}:443") == 403, RELOAD)
+
+
+def until(condition: Callable[[], bool], seconds: float) -> float:
+    """Wait for a condition and return how long it took."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > seconds:
+            pytest.fail(f"not true after {seconds} s")
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+def reached(world: World, host: str) -> bool:
+    try:
+        return "hello" in world.proxy.get(host, world.trust)
+    except OSError:
+        return False
+
+
+def test_a_changed_allowlist_takes_effect_without_a_restart(changed: World) -> None:
+    process = changed.proxy.process
+    changed.proxy.allow([*RULES, EgressRule(EXTRA)])
+    until(lambda: reached(changed, EXTRA), RELOAD)
+    changed.proxy.allow([EgressRule(EXTRA)])
+    until(lambda: changed.proxy.status(f"{ALLOWED}:443") == 403, RELOAD)
+    assert reached(changed, EXTRA)
+    assert process.poll() is None
+
+
+def test_an_empty_allowlist_refuses_everything_and_can_be_filled_again(changed: World) -> None:
+    changed.proxy.allow([])
+    until(lambda: changed.proxy.status(f"{ALLOWED}:443") == 403, RELOAD)
+    assert MESSAGE in changed.proxy.connect("a.suffix.test:443").body
+    changed.proxy.allow(RULES)
+    until(lambda: reached(changed, ALLOWED), RELOAD)
+
+
+def test_a_removed_host_loses_its_open_tunnels_and_the_others_keep_theirs(changed: World) -> None:
+    with open_tunnel(changed, ALLOWED) as kept, open_tunnel(changed, "a.suffix.test") as cut:
+        changed.proxy.allow([EgressRule(ALLOWED), EgressRule(EXTRA)])
+        cut.settimeout(4)
+        assert cut.recv(1) == b""
+        kept.sendall(f"GET / HTTP/1.1\r\nHost: {ALLOWED}\r\n\r\n".encode())
+        assert kept.recv(12) == b"HTTP/1.1 200"
+
+
+# --- the process itself --------------------------------------------------------------------
+
+
+def test_the_proxy_listens_on_loopback_and_nowhere_else(world: World) -> None:
+    listening = [
+        line.split()[1]
+        for line in Path(f"/proc/{world.proxy.process.pid}/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and int(line.split()[1].partition(":")[2], 16) not in {443, 8443}
+    ]
+    assert listening == ["0100007F:0C38"]
+    ipv6 = Path(f"/proc/{world.proxy.process.pid}/net/tcp6").read_text().splitlines()[1:]
+    assert ipv6 == []
+
+
+def test_the_proxy_stays_within_its_memory(world: World) -> None:
+    assert world.proxy.rss_mib() < 96
+
+
+def test_the_wait_command_ends_when_the_proxy_accepts_and_fails_when_it_never_does(
+    world: World,
+) -> None:
+    assert netns.run(world.proxy.netns, wait_args(1)).returncode == 0
+    with netns.namespace(f"rf-egress-none-{os.getpid()}", []) as empty:
+        assert netns.run(empty, wait_args(1)).returncode == 1
+
+
+def test_every_connection_leaves_one_line_of_the_access_log(world: World) -> None:
+    world.proxy.get("a.suffix.test", world.trust)
+    answer_in_tunnel(world, client_hello("b.suffix.test"), "a.suffix.test")
+    world.proxy.connect("logged.example.test:443")
+
+    def line(**wanted: str) -> dict[str, object] | None:
+        lines = [entry for entry in world.proxy.log() if wanted.items() <= entry.items()]
+        return lines[-1] if lines else None
+
+    until(lambda: line(host="logged.example.test:443") is not None, 2)
+    refused = line(host="logged.example.test:443", stage="connect")
+    mismatch = line(host="a.suffix.test:443", sni="b.suffix.test", stage="tunnel")
+    passed = line(host="a.suffix.test:443", sni="a.suffix.test", stage="tunnel")
+    assert refused
+    assert refused["code"] == 403
+    assert mismatch
+    assert str(mismatch["details"]).startswith("rbac_access_denied")
+    assert passed
+    assert passed["address"] == f"{PUBLIC}:443"
+    assert int(str(passed["bytes_out"])) > 500
