@@ -1,0 +1,1 @@
+"""Tools that keep the Helm chart and manifests/ in step with their sources; not shipped."""
