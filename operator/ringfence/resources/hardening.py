@@ -4,6 +4,7 @@ Nothing that an author writes reaches this module; only the class chooses betwee
 on or off and AppArmor required or not. Layers 1 to 3 of docs/security.md.
 """
 
+from functools import cache
 from typing import Final
 
 from ringfence import names
@@ -77,8 +78,14 @@ def _container(container: Json, rules: SandboxClassSpec, uid: int) -> Json:
 
 def _seccomp(*, agent: bool) -> Json:
     if agent:
-        return {"type": "Localhost", "localhostProfile": seccomp.localhost_profile()}
+        return {"type": "Localhost", "localhostProfile": _profile()}
     return {"type": "RuntimeDefault"}
+
+
+@cache
+def _profile() -> str:
+    """The name hashes the whole profile, which takes 25 ms; it cannot change in a process."""
+    return seccomp.localhost_profile()
 
 
 def _app_armor(rules: SandboxClassSpec, *, agent: bool) -> Json:

@@ -1,0 +1,109 @@
+"""No spec, however hostile, yields a Pod that is less hardened than its class."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringfence import quantity
+from ringfence.api import Invalid, Json, Sandbox, SandboxClass
+from ringfence.policy import effective
+from ringfence.resources.hardening import harden
+from ringfence.resources.pod import pod
+from samples import SETTINGS, sandbox, sandbox_class
+
+UID = 31234
+
+_HOSTILE_KEYS = st.sampled_from(
+    [
+        "hostNetwork", "hostPID", "hostIPC", "hostUsers", "securityContext", "privileged",
+        "volumes", "serviceAccountName", "automountServiceAccountToken", "env", "initContainers",
+        "dnsPolicy", "nodeName", "shareProcessNamespace", "annotations", "seccompProfile",
+    ]
+)  # fmt: skip
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 70000) | st.text(max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(_HOSTILE_KEYS | st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+_QUANTITIES = st.sampled_from(["1m", "500m", "1", "2", "64Mi", "2Gi", "5Gi", "6Ei", "0", "9999E"])
+_SPECS = st.fixed_dictionaries(
+    {},
+    optional={
+        "image": st.sampled_from(["ringfence.dev/sandbox:test", "evil/image:1", "a b", "*"]),
+        "command": st.lists(st.text(max_size=20), max_size=4),
+        "args": st.lists(st.text(max_size=20), max_size=4),
+        "restartPolicy": st.sampled_from(["Always", "Never", "OnFailure", "Sometimes"]),
+        "resources": st.dictionaries(
+            st.sampled_from(["cpu", "memory", "disk"]), _QUANTITIES, max_size=3
+        ),
+        "egress": st.just({"allow": []}) | _JSON,
+        "identity": _JSON,
+    },
+)
+
+
+def _built(spec: Any) -> Json | None:
+    try:
+        parsed = Sandbox.parse(sandbox(**spec))
+        return pod(effective(parsed, SandboxClass.parse(sandbox_class())), SETTINGS, UID)
+    except Invalid:
+        return None
+
+
+@given(_SPECS, st.dictionaries(_HOSTILE_KEYS, _JSON, max_size=2))
+def test_no_spec_yields_a_pod_less_hardened_than_its_class(spec: Json, extra: Json) -> None:
+    built = _built({**spec, **extra})
+    if built is not None:
+        _assert_hardened(built)
+
+
+@given(st.dictionaries(_HOSTILE_KEYS, _JSON), st.dictionaries(_HOSTILE_KEYS, _JSON))
+def test_hardening_wins_over_whatever_was_built_before(in_spec: Json, in_agent: Json) -> None:
+    built = _built({})
+    assert built is not None
+    tampered = {k: v for k, v in in_spec.items() if k not in {"volumes", "initContainers"}}
+    built["spec"] |= tampered
+    built["spec"]["containers"][0] |= {
+        k: v for k, v in in_agent.items() if k not in {"env", "annotations"}
+    }
+    hardened = harden(built, SandboxClass.parse(sandbox_class()).spec, UID)
+    _assert_fields(hardened)
+
+
+def _assert_hardened(built: Json) -> None:
+    _assert_fields(built)
+    limits = built["spec"]["containers"][0]["resources"]["limits"]
+    ceiling = {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "5Gi"}
+    for name, most in ceiling.items():
+        assert 0 < quantity.parse(limits[name]) <= quantity.parse(most)
+    assert built["spec"]["serviceAccountName"] == "demo"
+    assert [c["name"] for c in built["spec"]["containers"]] == ["agent"]
+    assert [c["name"] for c in built["spec"]["initContainers"]] == ["egress-proxy"]
+    assert all(set(v) & {"emptyDir", "configMap"} for v in built["spec"]["volumes"])
+    mounts = [m["name"] for m in built["spec"]["containers"][0]["volumeMounts"]]
+    assert mounts == ["workspace", "tmp"]
+
+
+def _assert_fields(built: Json) -> None:
+    spec = built["spec"]
+    assert not {"hostNetwork", "hostPID", "hostIPC", "nodeName"} & set(spec)
+    assert spec["hostUsers"] is False
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    assert spec["shareProcessNamespace"] is False
+    assert spec["dnsPolicy"] == "None"
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    agent, proxy = spec["containers"][0], spec["initContainers"][0]
+    assert agent["securityContext"]["runAsUser"] == UID != proxy["securityContext"]["runAsUser"]
+    assert agent["securityContext"]["seccompProfile"]["type"] == "Localhost"
+    for container in (agent, proxy):
+        context = container["securityContext"]
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["privileged"] is False
+        assert context["runAsNonRoot"] is True

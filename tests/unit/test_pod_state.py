@@ -1,0 +1,83 @@
+"""What a Pod means for its Sandbox: one row per reason."""
+
+from typing import Any
+
+import pytest
+
+from ringfence.api import Json
+from ringfence.pod_state import pod_state
+
+
+def _pod(**status: Any) -> Json:
+    containers = [{"name": "agent", "image": "team/agent:1"}]
+    return {"metadata": {"name": "demo"}, "spec": {"containers": containers}, "status": status}
+
+
+def _waiting(reason: str, message: str = "", **more: Any) -> Json:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return _pod(phase="Pending", containerStatuses=[{"name": "agent", "state": state, **more}])
+
+
+ROWS: dict[str, tuple[Json, str, str]] = {
+    "new": (_pod(), "Starting", "is starting"),
+    "unschedulable": (
+        _pod(
+            conditions=[
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "message": "0/1 nodes are available",
+                }
+            ]
+        ),
+        "Unschedulable",
+        "0/1 nodes are available",
+    ),
+    "image": (_waiting("ErrImagePull", "rpc error"), "ImagePullFailed", "'team/agent:1'"),
+    "seccomp": (
+        _waiting("CreateContainerError", "cannot load seccomp profile"),
+        "ContainerCreateFailed",
+        "is the ringfence-profiles DaemonSet running",
+    ),
+    "apparmor": (
+        _waiting("CreateContainerError", "apparmor profile not found x"),
+        "ContainerCreateFailed",
+        "appArmor.mode",
+    ),
+    "crash": (
+        _waiting(
+            "CrashLoopBackOff", lastState={"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+        ),
+        "ContainerCrashing",
+        "OOMKilled, exit code 137",
+    ),
+    "evicted": (_pod(phase="Failed", reason="Evicted", message="disk"), "PodFailed", "Evicted"),
+    "failed": (
+        _pod(
+            phase="Failed",
+            containerStatuses=[{"name": "agent", "state": {"terminated": {"exitCode": 3}}}],
+        ),
+        "PodFailed",
+        "exit code 3",
+    ),
+    "done": (_pod(phase="Succeeded"), "PodSucceeded", "ended well"),
+    "ready": (
+        _pod(phase="Running", conditions=[{"type": "Ready", "status": "True"}]),
+        "PodReady",
+        "kubectl exec demo",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_pod_gives_reason_and_a_message_that_helps(row: str) -> None:
+    pod, reason, text = ROWS[row]
+    state = pod_state(pod)
+    assert state.reason == reason
+    assert text in state.message
+    assert state.ready == ("True" if reason == "PodReady" else "False")
+
+
+def test_message_stays_while_kubelet_alternates_between_two_words() -> None:
+    assert pod_state(_waiting("ErrImagePull", "a")) == pod_state(_waiting("ImagePullBackOff", "b"))
