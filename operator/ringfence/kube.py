@@ -7,7 +7,7 @@ wrong surfaces as an ApiError, so that the work queue is the one place that back
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import aiohttp
@@ -223,3 +223,28 @@ def _json_or_text(data: bytes) -> Json:
 def _with_kind(kind: Kind, item: Json) -> Json:
     """Items of a list leave out what the list itself says."""
     return {"apiVersion": kind.api_version, "kind": kind.kind, **item}
+
+
+class Login(NamedTuple):
+    """How to reach the API server, for the watcher, which brings its own HTTP client."""
+
+    server: str
+    ca_path: str | None
+    token: str | None
+    certificate_path: str | None
+    private_key_path: str | None
+    insecure: bool
+
+
+async def login() -> Login:
+    """The present credentials; a rotated token is read from its file."""
+    settings = await _configuration()
+    token = settings.api_key.get("BearerToken")
+    return Login(
+        server=settings.host,
+        ca_path=settings.ssl_ca_cert,
+        token=token.partition(" ")[2].strip() if token else None,
+        certificate_path=settings.cert_file,
+        private_key_path=settings.key_file,
+        insecure=not settings.verify_ssl,
+    )

@@ -1,0 +1,148 @@
+"""What kopf watches, and which key each event stands for. The only importer of `kopf`.
+
+kopf is the watcher and nothing else: a handler adds a key to the queue and returns. It never
+writes, keeps no body, and there is nothing here that could fail or be retried.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import kopf
+
+from ringfence import kube, names
+from ringfence.api import Json
+from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, Kind
+from ringfence.resync import Known
+from ringfence.workqueue import Key, WorkQueue
+
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+CHILD_SELECTOR: Final = f"{MANAGED_BY}={names.MANAGED_BY_LABELS[MANAGED_BY]}"
+"""Filters on the server: without it every Pod of the cluster would come in."""
+
+
+class Intake:
+    """Turns raw watch events into keys. Each method is O(1), save for that of a class."""
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        known: Known,
+        on_event: Callable[[], None],
+        on_class_changed: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._known = known
+        self._on_event = on_event
+        self._on_class_changed = on_class_changed
+
+    def sandbox(self, event: Json) -> None:
+        """A Sandbox came, changed or went."""
+        self._on_event()
+        key = self._known.enter(event["object"])
+        if event["type"] == "DELETED":
+            self._known.forget(key)
+        self._queue.add(key)
+
+    def sandbox_class(self, event: Json) -> None:
+        """A class changed: so may all that follow from it."""
+        self._on_event()
+        self._on_class_changed()
+        for key in self._known.of_class(event["object"]["metadata"]["name"]):
+            self._queue.add(key)
+
+    def child(self, event: Json) -> None:
+        """A child changed, perhaps by another hand."""
+        self._on_event()
+        key = owner_key(event["object"])
+        if key:
+            self._queue.add(key)
+
+
+def owner_key(child: Json) -> Key | None:
+    """The Sandbox that controls `child`, if one does."""
+    meta = child["metadata"]
+    for owner in meta.get("ownerReferences", ()):
+        ours = owner["apiVersion"].startswith(f"{names.GROUP}/") and owner["kind"] == SANDBOX.kind
+        if ours and owner.get("controller"):
+            return Key(meta["namespace"], owner["name"])
+    return None
+
+
+async def watch(intake: Intake, on_started: Callable[[], None]) -> None:
+    """Watches until cancelled.
+
+    Args:
+        intake: Gets the events.
+        on_started: Called when kopf has put its own signal handlers in place of the caller's.
+
+    Raises:
+        Exception: A watch ended; what it would have reported is lost, so the process must end too.
+    """
+    stop = asyncio.Event()
+    running = asyncio.create_task(_operate(intake, stop, on_started), name="kopf")
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()  # a cancelled kopf would cancel every task of the loop, not only its own
+        await running
+        raise
+
+
+async def _operate(intake: Intake, stop: asyncio.Event, on_started: Callable[[], None]) -> None:
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry(intake), settings=settings(), clusterwide=True, stop_flag=stop
+    )
+    on_started()
+    await kopf.run_tasks(tasks, ignored=others)
+
+
+def registry(intake: Intake) -> kopf.OperatorRegistry:
+    """All handlers. Explicit, as kopf's default registry is global and logs in by itself."""
+    handlers = kopf.OperatorRegistry()
+    kopf.on.login(registry=handlers, id="login")(_login)
+    _on(handlers, SANDBOX, intake.sandbox)
+    _on(handlers, SANDBOX_CLASS, intake.sandbox_class)
+    for kind in CHILDREN:
+        _on(handlers, kind, intake.child)
+    return handlers
+
+
+def _on(handlers: kopf.OperatorRegistry, kind: Kind, take: Callable[[Json], None]) -> None:
+    async def handle(event: Any, **_: Any) -> None:
+        take(event)
+
+    kopf.on.event(kind.api_version, kind.plural, registry=handlers, id=kind.plural)(handle)
+
+
+async def _login(**_: Any) -> kopf.ConnectionInfo:
+    """Called at the start and again whenever the API server answers 401."""
+    found = await kube.login()
+    return kopf.ConnectionInfo(
+        server=found.server,
+        ca_path=found.ca_path,
+        scheme="Bearer" if found.token else None,
+        token=found.token,
+        certificate_path=found.certificate_path,
+        private_key_path=found.private_key_path,
+        insecure=found.insecure,
+    )
+
+
+def settings() -> kopf.OperatorSettings:
+    """Settings of a mere watcher: kopf asks for no right beyond list and watch of the kinds above."""
+    chosen = kopf.OperatorSettings()
+    chosen.scanning.disabled = True  # no watch of CRDs and namespaces
+    chosen.peering.standalone = True  # no peering objects, no write a minute
+    chosen.posting.enabled = False  # Events are our own
+    chosen.watching.chunk_size = 500
+    chosen.watching.server_timeout = 300  # an int: the API server refuses "300.0"
+    chosen.networking.request_timeout = 30.0
+    chosen.networking.connect_timeout = 10.0
+    chosen.networking.enforce_retry_after = True
+    chosen.queueing.idle_timeout = 1.0  # a task per object lives this long after its last event
+    chosen.process.ultimate_exiting_timeout = 10.0
+    for kind in CHILDREN:
+        chosen.watching.label_selectors[kind.api_version, kind.plural] = CHILD_SELECTOR
+    return chosen
