@@ -1,4 +1,4 @@
-"""The Argo CD settings that follow from the health checks: a patch for the ConfigMap argocd-cm. Pure.
+"""The Argo CD settings that follow from the health checks: a patch for argocd-cm. Pure.
 
 The Lua files keep Argo CD's own layout, so that they can be offered to it as they are.
 """

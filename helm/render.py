@@ -1,4 +1,4 @@
-"""`python -m helm.render`: writes everything that follows from a source elsewhere in the repository.
+"""`python -m helm.render`: writes what follows from a source elsewhere in the repository.
 
 Chart: version, CRD copies, values.yaml, values.schema.json, README. manifests/: install.yaml,
 default-class.yaml, the Argo CD settings. `--check` writes nothing and fails if a file is stale.
