@@ -6,7 +6,7 @@ from ringfence.api import Invalid, Json
 from ringfence.policy import CeilingExceeded
 from samples import ROLE, accepted, sandbox, sandbox_class
 
-EXCEEDED = {
+EXCEEDED: dict[str, tuple[Json, Json, str]] = {
     "image": ({"image": "evil:1"}, {}, "spec.image 'evil:1' is none of"),
     "cpu": ({"resources": {"cpu": "1001m"}}, {}, "spec.resources.cpu 1001m is more than 1"),
     "memory": ({"resources": {"memory": "3Gi"}}, {}, "spec.resources.memory 3Gi"),
@@ -41,7 +41,7 @@ def test_class_refuses_and_names_the_field(case: str) -> None:
     assert text in refusal.value.message
 
 
-PERMITTED = {
+PERMITTED: dict[str, tuple[Json, Json]] = {
     "image-prefix": (
         {"image": "registry.example/a:1"},
         {"images": {"default": "x", "allowed": ["registry.example/*"]}},

@@ -1,0 +1,65 @@
+# Every target installs what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PYTHONPATH := operator:tests/e2e:tests/unit:.
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Shows this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/pip install --quiet --group test --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMP) ## Makes the virtual environment with every tool
+
+.PHONY: demo
+demo: $(STAMP) ## Real cluster, chart, sample Sandbox, real work inside; leaves it running
+	@$(BIN)/python -m demo
+
+.PHONY: down
+down: $(STAMP) ## Removes the cluster and everything it made
+	@$(BIN)/python -m cluster down
+
+.PHONY: test
+test: $(STAMP) check unit e2e ## Everything: static checks, unit tests, end-to-end tests
+
+.PHONY: check
+check: $(STAMP) ## Lint, types, layers, generated files
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m ringfence.crd --check
+	@$(BIN)/python -m ringfence.profiles --check
+
+.PHONY: unit
+unit: $(STAMP) ## Unit tests
+	@$(BIN)/pytest tests/unit
+
+.PHONY: e2e
+e2e: $(STAMP) ## End-to-end tests on the embedded cluster
+	@$(BIN)/pytest tests/e2e --timeout 900
+
+.PHONY: bench
+bench: $(STAMP) ## Measures against bare Pods in one run; prints JSON
+	@$(BIN)/python -m bench
+
+.PHONY: generate
+generate: $(STAMP) ## Rewrites crds/, profiles/, manifests/, the chart's generated files, golden files
+	@$(BIN)/python -m ringfence.crd
+	@$(BIN)/python -m ringfence.profiles
+	@$(BIN)/python -m helm.render
+	@$(BIN)/pytest -q tests/unit/resources --update-golden
+
+.PHONY: fmt
+fmt: $(STAMP) ## Formats the code
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
