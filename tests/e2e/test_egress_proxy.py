@@ -386,6 +386,15 @@ def test_an_empty_allowlist_refuses_everything_and_can_be_filled_again(changed: 
     until(lambda: reached(changed, ALLOWED), RELOAD)
 
 
+def test_a_very_long_allowlist_lets_out_its_hosts_and_no_others(changed: World) -> None:
+    long = [EgressRule(f"h{n}.example.test", tuple(range(443, 451))) for n in range(60)]
+    changed.proxy.allow([*RULES, *long, EgressRule(EXTRA)])
+    until(lambda: reached(changed, EXTRA), RELOAD)
+    assert reached(changed, "a.suffix.test")
+    assert changed.proxy.status(f"{OTHER}:443") == 403
+    assert answer_in_tunnel(changed, client_hello(EXTRA)) == b""
+
+
 def test_a_removed_host_loses_its_open_tunnels_and_the_others_keep_theirs(changed: World) -> None:
     with open_tunnel(changed, ALLOWED) as kept, open_tunnel(changed, "a.suffix.test") as cut:
         changed.proxy.allow([EgressRule(ALLOWED), EgressRule(EXTRA)])

@@ -161,7 +161,7 @@ def envoy_args(directory: str = CONFIG_DIRECTORY) -> list[str]:
     ]
 
 
-def wait_args(seconds: int = 10) -> list[str]:
+def wait_args(seconds: int = 30) -> list[str]:
     """Return a command that ends once the proxy accepts connections, for a postStart hook.
 
     Accepting is enough: Envoy binds the port only after every configuration file has been read.

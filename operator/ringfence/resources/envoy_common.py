@@ -16,6 +16,7 @@ PROXY_PORT = 3128
 # Limits. The proxy serves one Sandbox: what a busy `pip` or `npm` opens fits ten times over.
 MAX_CONNECTIONS = 256
 MAX_HEAP_BYTES = 160 * 1024 * 1024
+MAX_CHAINS = 64
 BUFFER_BYTES = 64 * 1024
 IDLE_SECONDS = 300
 TUNNEL_SECONDS = 3600

@@ -15,6 +15,7 @@ from ringfence.resources.envoy_common import (
     CONNECT_SECONDS,
     HELLO_SECONDS,
     IDLE_SECONDS,
+    MAX_CHAINS,
     TUNNEL_SECONDS,
     HostsByPort,
     Json,
@@ -130,16 +131,25 @@ def _splice() -> Json:
     )
 
 
-def _chain(host: str, filters: Sequence[Json]) -> Json:
-    """Give each host a filter chain of its own, so that removing one cuts only its tunnels."""
+def _chain(hosts: Sequence[str], filters: Sequence[Json]) -> Json:
     return {
-        "name": host,
-        "filter_chain_match": {"server_names": [host]},
+        "name": hosts[0],
+        "filter_chain_match": {"server_names": hosts},
         "filters": filters,
     }
 
 
-def _tunnel_listener(port: int, hosts: Sequence[str], resolver: str) -> Json:
+def _groups(hosts: Sequence[str], by_port: HostsByPort) -> list[Sequence[str]]:
+    """Give each host a filter chain of its own, so that removing one cuts only its tunnels.
+
+    A chain takes 0.3 MiB, so a very long allowlist shares one per port: any change of it cuts the
+    tunnels of all its hosts.
+    """
+    entries = sum(map(len, by_port.values()))
+    return [[host] for host in hosts] if entries <= MAX_CHAINS else [hosts]
+
+
+def _tunnel_listener(port: int, groups: Sequence[Sequence[str]], resolver: str) -> Json:
     inspector = named(
         "envoy.filters.listener.tls_inspector",
         "extensions.filters.listener.tls_inspector.v3.TlsInspector",
@@ -155,7 +165,7 @@ def _tunnel_listener(port: int, hosts: Sequence[str], resolver: str) -> Json:
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "listener_filters": [inspector],
         "listener_filters_timeout": seconds(HELLO_SECONDS),
-        "filter_chains": [_chain(host, filters) for host in hosts],
+        "filter_chains": [_chain(hosts, filters) for hosts in groups],
         "access_log": [{**_tunnel_log(), "filter": _no_chain()}],
     }
 
@@ -167,7 +177,9 @@ def _no_chain() -> Json:
 
 def listeners(by_port: HostsByPort, resolver: str) -> list[Json]:
     """Return one internal listener per port."""
-    return [_tunnel_listener(port, hosts, resolver) for port, hosts in by_port.items()]
+    return [
+        _tunnel_listener(port, _groups(hosts, by_port), resolver) for port, hosts in by_port.items()
+    ]
 
 
 def _tunnel_cluster(port: int) -> Json:

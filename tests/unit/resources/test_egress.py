@@ -228,6 +228,24 @@ def test_a_changed_allowlist_changes_neither_the_bootstrap_nor_the_connect_liste
     assert connect[0] == connect[1]
 
 
+def chains(files: Mapping[str, str]) -> list[list[str]]:
+    """Return the hosts of each filter chain of each tunnel listener."""
+    listeners = yaml.safe_load(files["lds.yaml"])["resources"][1:]
+    return [
+        chain["filter_chain_match"]["server_names"]
+        for listener in listeners
+        for chain in listener["filter_chains"]
+    ]
+
+
+def test_each_host_has_a_chain_of_its_own_until_the_list_is_very_long() -> None:
+    hosts = [f"h{n:02}.example.org" for n in range(65)]
+    usual = envoy_files([EgressRule(host) for host in hosts[:64]], resolver=RESOLVER)
+    assert chains(usual) == [[host] for host in hosts[:64]]
+    long = envoy_files([EgressRule(host) for host in hosts], resolver=RESOLVER)
+    assert chains(long) == [hosts]
+
+
 def test_only_loopback_is_listened_on_and_there_is_no_admin_interface() -> None:
     files = envoy_files(default_rules(), resolver=RESOLVER)
     assert "admin" not in yaml.safe_load(files["envoy.yaml"])
