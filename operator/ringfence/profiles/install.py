@@ -26,7 +26,7 @@ _MODE: Final = 0o644
 _DIRECTORY_MODE: Final = 0o755
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 _DEFAULT_ROOT: Final = "/var/lib/kubelet/seccomp"
-_DEFAULT_INTERVAL: Final = 10.0
+_DEFAULT_INTERVAL: Final = 5.0
 
 
 class NotInstalledError(Exception):
