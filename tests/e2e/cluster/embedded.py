@@ -1,0 +1,148 @@
+"""The embedded driver: brings a whole cluster up on this machine and takes it away again.
+
+All it makes is in the state directory, one cgroup, the `rf-` network namespaces and one
+link of the host; `delete` removes exactly those.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster import cgroups, config, network, processes
+from cluster.apiclient import ApiClient
+from cluster.bringup import Bringup
+from cluster.errors import ClusterError
+from cluster.node import Node
+from cluster.progress import Progress
+from cluster.shell import run
+from cluster.supervisor import NODE_INIT, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cluster.config import Paths
+
+_LOCK = Path("/run/ringfence-cluster.lock")
+_NODE = f"/api/v1/nodes/{config.NODE_NAME}"
+
+
+class EmbeddedDriver:
+    """The cluster on this machine."""
+
+    def __init__(self, paths: Paths, progress: Progress | None = None) -> None:
+        self.paths = paths
+        self.supervisor = Supervisor(paths)
+        self.node = Node(self.supervisor)
+        self._progress = progress or Progress()
+
+    def create(self) -> None:
+        """Bring the cluster up, or repair it, or find that it is up."""
+        _require_root_on_linux()
+        with _lock(self._progress):
+            if not self._complete():
+                self._create_anew()
+            elif self.all_alive():
+                self._progress.note(f"already up: {self._hint()}")
+            else:
+                self._bringup().repair()
+
+    def delete(self) -> None:
+        """Remove everything but the cache."""
+        _require_root_on_linux()
+        with _lock(self._progress), self._progress.step("Remove the cluster"):
+            self._remove()
+
+    def status(self) -> str:
+        """One line per component, then the node's."""
+        if not self._marker.exists():
+            return "not up: `python -m cluster up` makes a cluster"
+        lines = [self._line(name) for name in (NODE_INIT, *self.supervisor.components)]
+        ready = ApiClient(self.paths).condition(_NODE, "Ready")
+        return "\n".join([*lines, f"{config.NODE_NAME:<20} {'Ready' if ready else 'NotReady'}"])
+
+    def logs(self, component: str | None) -> str:
+        """The whole log of one component, or the end of each."""
+        if component is None:
+            files = sorted(self.paths.logs.glob("*.log"))
+            return "\n".join(f"==> {file} <==\n{processes.tail(file)}" for file in files)
+        file = self.supervisor.log(self.supervisor.component(component).name)
+        return file.read_text(errors="replace") if file.exists() else f"{file}: no log yet"
+
+    def load_image(self, archive: Path) -> None:
+        """Import an OCI archive into containerd, unless the same image is there."""
+        with self._progress.step(f"Load {archive.name}"):
+            self.node.load_image(archive)
+
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.paths.kubeconfig
+
+    def all_alive(self) -> bool:
+        """Whether every component runs."""
+        return all(self.supervisor.find(name) for name in self.supervisor.components)
+
+    @property
+    def _marker(self) -> Path:
+        """Exists from the end of a successful `create` on."""
+        return self.paths.state / "complete"
+
+    def _complete(self) -> bool:
+        """Whether a cluster was brought up and its node was not lost (by a reboot, say)."""
+        return self._marker.exists() and self.supervisor.find(NODE_INIT) is not None
+
+    def _create_anew(self) -> None:
+        bringup = self._bringup()
+        archives = bringup.prepare()
+        self._remove()  # what an earlier, killed run left
+        try:
+            bringup.run(archives)
+        except KeyboardInterrupt:
+            self._progress.note("interrupted: removing what was started")
+            self._remove()
+            raise
+        self._marker.touch()
+        self._progress.note(f"up after {self._progress.elapsed:.1f} s: {self._hint()}")
+
+    def _bringup(self) -> Bringup:
+        return Bringup(self.paths, self.supervisor, self._progress)
+
+    def _remove(self) -> None:
+        self.supervisor.kill_all()
+        network.remove()
+        cgroups.remove()
+        # Mounts were made in the node's own mount namespace and are gone with it; should one
+        # be left all the same, nothing on it is deleted.
+        run("rm", "-rf", "--one-file-system", self.paths.state)
+
+    def _hint(self) -> str:
+        return f"export KUBECONFIG={self.paths.kubeconfig}"
+
+    def _line(self, name: str) -> str:
+        found = self.supervisor.find(name)
+        return f"{name:<20} {f'running, pid {found.pid}' if found else 'not running'}"
+
+
+def _require_root_on_linux() -> None:
+    if platform.system() != "Linux" or os.geteuid() != 0:
+        message = (
+            "the embedded cluster needs Linux and root (it makes network namespaces and mounts); "
+            "elsewhere use `--driver kind` with a Docker engine"
+        )
+        raise ClusterError(message)
+
+
+@contextmanager
+def _lock(progress: Progress) -> Iterator[None]:
+    """Only one `up` or `down` at a time; another one waits and says so."""
+    with _LOCK.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.note("waiting for another `up` or `down` to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,109 @@
+"""Network namespaces and links of the cluster.
+
+    host --/30-- rf-control [bridge rf-lan 10.77.0.1/24] --- rf-node-1 (10.77.0.11)
+                                                                 |
+                                              rf-world 203.0.113.0/24 (the "internet")
+
+No namespace has a route to the machine's own network: test traffic cannot leave it.
+A second node joins by putting its interface into the bridge.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from cluster import config
+from cluster.shell import in_netns, run
+
+RUN: Final = Path("/run/netns")
+NAMESPACES: Final = (config.CONTROL_NETNS, config.NODE_NETNS, config.WORLD_NETNS)
+
+# Masquerade Pods towards the world only: the API server sees the Pods' own addresses.
+_NODE_NFT = f"""
+table ip rf-world {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {config.POD_CIDR} oifname "world" masquerade
+  }}
+}}
+"""
+
+
+def create() -> None:
+    """Make namespaces, links, addresses and routes; what exists already is made anew."""
+    remove()
+    for name in NAMESPACES:
+        run("ip", "netns", "add", name)
+        run("ip", "-n", name, "link", "set", "lo", "up")
+    _create_control_lan()
+    _link_host()
+    _link_node()
+    _link_world()
+
+
+def remove() -> None:
+    """Remove namespaces and links; the links inside go with their namespaces."""
+    existing = namespaces()
+    for name in NAMESPACES:
+        if name in existing:
+            run("ip", "netns", "delete", name)
+    # Its peer's namespace takes the link along, but only once the kernel has cleaned up.
+    run("ip", "link", "delete", config.HOST_LINK, check=False)
+
+
+def namespaces() -> set[str]:
+    """Names of all network namespaces of the machine that belong to a cluster."""
+    lines = run("ip", "netns", "list").stdout.splitlines()
+    return {line.split()[0] for line in lines if line.startswith("rf-")}
+
+
+def _create_control_lan() -> None:
+    netns = config.CONTROL_NETNS
+    _ip(netns, "link add", config.LAN_BRIDGE, "type bridge")
+    _ip(netns, "address add", f"{config.CONTROL_ADDRESS}/24", "dev", config.LAN_BRIDGE)
+    _ip(netns, "link set", config.LAN_BRIDGE, "up")
+    _ip(netns, "route add", config.NODE_POD_CIDR, "via", config.NODE_ADDRESS)
+
+
+def _link_host() -> None:
+    run(
+        *("ip", "link", "add", config.HOST_LINK, "type", "veth"),
+        *("peer", "name", "host", "netns", config.CONTROL_NETNS),
+    )
+    run("ip", "address", "add", config.HOST_LINK_ADDRESS, "dev", config.HOST_LINK)
+    run("ip", "link", "set", config.HOST_LINK, "up")
+    _address(config.CONTROL_NETNS, "host", f"{config.API_HOST_ADDRESS}/30")
+
+
+def _link_node() -> None:
+    _veth("rf-n1", config.CONTROL_NETNS, "eth0", config.NODE_NETNS)
+    _ip(config.CONTROL_NETNS, "link set rf-n1 master", config.LAN_BRIDGE, "up")
+    _address(config.NODE_NETNS, "eth0", f"{config.NODE_ADDRESS}/24")
+
+
+def _link_world() -> None:
+    node, world = config.NODE_NETNS, config.WORLD_NETNS
+    _veth("world", node, "eth0", world)
+    _address(node, "world", f"{config.WORLD_GATEWAY}/24")
+    for address in (config.WORLD_ROUTER, config.WORLD_INDEX):
+        _address(world, "eth0", f"{address}/24")
+    _ip(world, "route add default via", config.WORLD_GATEWAY)
+    _ip(node, "route add default via", config.WORLD_ROUTER)
+    run(*in_netns(node, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
+    run(*in_netns(node, "nft", "-f", "-"), stdin=_NODE_NFT)
+
+
+def _veth(name: str, netns: str, peer: str, peer_netns: str) -> None:
+    run(
+        "ip", "link", "add", name, "netns", netns, "type", "veth", "peer", peer, "netns", peer_netns
+    )
+
+
+def _address(netns: str, device: str, address: str) -> None:
+    _ip(netns, "address add", address, "dev", device)
+    _ip(netns, "link set", device, "up")
+
+
+def _ip(netns: str, *words: str) -> None:
+    run("ip", "-n", netns, *(part for word in words for part in word.split()))

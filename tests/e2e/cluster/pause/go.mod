@@ -1,0 +1,3 @@
+module ringfence.dev/tests/pause
+
+go 1.26

@@ -1,0 +1,128 @@
+"""The node's root file system and the host's own packages, both from Debian.
+
+The root file system is a cached directory named by a hash of its recipe. Nodes lay an
+overlay over it and never write into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.errors import ClusterError
+from cluster.shell import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cluster.config import Paths
+    from cluster.progress import Progress
+
+# Program that shows it is there, and the package that brings it.
+_HOST_PROGRAMS = {
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+    "sysctl": "procps",
+}
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+SUITE = "sid"  # Kubernetes 1.36 needs containerd 2
+PACKAGES = (
+    "busybox-static",
+    "ca-certificates",
+    "conntrack",
+    "containerd",
+    "containernetworking-plugins",
+    "ethtool",
+    "ipset",
+    "iproute2",
+    "iptables",
+    "kmod",
+    "mount",
+    "nftables",
+    "procps",
+    "runc",
+    "tini",
+    "uidmap",
+    "util-linux",
+)
+_OPTIONS = (
+    "--variant=minbase",
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    f"--keyring={_KEYRING}",
+)
+
+
+def prepare_host(progress: Progress) -> None:
+    """Install the few Debian packages the host itself needs."""
+    missing = [
+        package for program, package in _HOST_PROGRAMS.items() if shutil.which(program) is None
+    ]
+    if not _KEYRING.exists():
+        missing.append("debian-archive-keyring")
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        message = f"please install {', '.join(missing)}: this host has no apt-get to do it"
+        raise ClusterError(message)
+    with progress.step(f"Install {' '.join(missing)}"):
+        env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        run("apt-get", "update", "-q", env=env)
+        argv = ["apt-get", "install", "-qy", "--no-install-recommends", *missing]
+        run(*argv, env=env)
+
+
+def prepare_node(paths: Paths, progress: Progress) -> Path:
+    """The node's root file system, made if its recipe is not cached yet."""
+    target = node_root(paths)
+    if target.exists():
+        return target
+    with progress.step("Make the node's root file system"), _half_made(target) as temporary:
+        run("mmdebstrap", *_OPTIONS, f"--include={','.join(PACKAGES)}", SUITE, temporary, _mirror())
+    return target
+
+
+def node_root(paths: Paths) -> Path:
+    """Where the node's root file system is cached."""
+    return paths.cache / "rootfs" / f"node-{recipe_key()}"
+
+
+def recipe_key() -> str:
+    """Changes with the suite, the packages and the options."""
+    recipe = "\n".join((SUITE, *_OPTIONS, *PACKAGES))
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def _half_made(target: Path) -> Iterator[Path]:
+    """A directory beside the target that becomes it, or is removed."""
+    temporary = target.with_name(f".{target.name}.new")
+    _remove(temporary)  # of a run that was killed
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        temporary.rename(target)
+    finally:
+        _remove(temporary)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a tree, but nothing on a file system mounted in it (a /dev left by a kill)."""
+    run("rm", "-rf", "--one-file-system", directory)
+
+
+def _mirror() -> str:
+    """The Debian mirror this host itself uses."""
+    targets = run("apt-get", "indextargets", "--format", "$(REPO_URI)\t$(ORIGIN)\t$(LABEL)")
+    for line in targets.stdout.splitlines():
+        uri, origin, label = line.split("\t")
+        if (origin, label) == ("Debian", "Debian"):
+            return uri
+    message = "no Debian mirror in the host's apt sources: run `apt-get update` and try again"
+    raise ClusterError(message)

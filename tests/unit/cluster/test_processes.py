@@ -1,0 +1,101 @@
+"""Pid files: the right process is found and ended, a reused number never is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cluster import processes
+from cluster.errors import ClusterError
+from cluster.processes import Process
+from cluster.shell import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "component.log"
+
+
+@pytest.fixture
+def sleeper(log: Path) -> Iterator[Process]:
+    found = processes.start(["sleep", "60"], log)
+    yield found
+    found.signal(signal.SIGKILL)
+
+
+def test_pid_file_finds_the_process_again(sleeper: Process, tmp_path: Path) -> None:
+    file = tmp_path / "sleeper.pid"
+    processes.write_pid_file(file, sleeper)
+    assert processes.read_pid_file(file) == sleeper
+
+
+def test_number_given_to_another_process_is_neither_found_nor_signalled(
+    sleeper: Process, tmp_path: Path
+) -> None:
+    earlier = Process(sleeper.pid, sleeper.started - 1)
+    file = tmp_path / "earlier.pid"
+    processes.write_pid_file(file, earlier)
+    assert processes.read_pid_file(file) is None
+    earlier.signal(signal.SIGKILL)
+    processes.stop(earlier)
+    assert sleeper.alive
+
+
+@pytest.mark.parametrize("text", ["", "12", "one two", "1 2 3"])
+def test_damaged_pid_file_speaks_of_no_process(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "damaged.pid"
+    file.write_text(text)
+    assert processes.read_pid_file(file) is None
+
+
+def test_started_process_outlives_the_terminal(sleeper: Process) -> None:
+    assert os.getsid(sleeper.pid) == sleeper.pid
+    assert os.getsid(sleeper.pid) != os.getsid(0)
+
+
+def test_child_of_a_wrapper_is_the_process_that_is_remembered(log: Path) -> None:
+    found = processes.start(["sh", "-c", "sleep 60; true"], log, child=True)
+    try:
+        wait_until("exec", lambda: "sleep" in _command_line(found), 5)
+    finally:
+        processes.stop(found)
+    assert not found.alive
+
+
+def _command_line(found: Process) -> str:
+    done = subprocess.run(
+        ["ps", "-o", "args=", "-p", str(found.pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+def test_process_deaf_to_sigterm_is_ended_by_force(log: Path) -> None:
+    found = processes.start(["sh", "-c", "trap '' TERM; echo deaf; sleep 60 & wait"], log)
+    wait_until("trap", lambda: "deaf" in processes.tail(log), 5)
+    (child,) = processes.children(found.pid)
+    processes.stop(found, seconds=0.2)
+    assert not found.alive
+    processes.stop(Process(child, processes.start_time(child) or 0))
+
+
+def test_zombie_counts_as_dead() -> None:
+    with subprocess.Popen(["true"]) as child:
+        wait_until("zombie", lambda: processes.start_time(child.pid) is None, 5)
+
+
+def test_failed_start_shows_the_end_of_the_log(log: Path) -> None:
+    with pytest.raises(ClusterError, match="no such thing"):
+        processes.start(["sh", "-c", "echo no such thing; exit 1"], log, child=True)
+
+
+def test_tail_keeps_the_last_lines_only(log: Path) -> None:
+    log.write_text("".join(f"line {number}\n" for number in range(100)))
+    assert processes.tail(log, lines=2) == "line 98\nline 99"
