@@ -186,7 +186,7 @@ def _root(description: str, properties: Json) -> Json:
             "properties": {
                 "apiVersion": {"type": "string", "description": "API version of the object."},
                 "kind": {"type": "string", "description": "Kind of the object."},
-                "metadata": {"type": "object", "description": "Name, namespace, labels."},
+                "metadata": {"type": "object"},  # the API server takes nothing else here
                 **properties,
             },
         }
