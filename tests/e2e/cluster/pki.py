@@ -84,8 +84,11 @@ class Authority:
 def create_all(paths: config.Paths) -> None:
     """Write every key, certificate and kubeconfig of a new cluster."""
     paths.pki.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = _new_authority()
+    authority = _new_authority("ringfence-cluster-ca")
     _write_certificate(paths.pki / "ca.crt", authority.certificate)
+    # The aggregation layer insists on an authority of its own; nothing is signed by it.
+    front_proxy = _new_authority("ringfence-cluster-front-proxy-ca")
+    _write_certificate(paths.pki / "front-proxy-ca.crt", front_proxy.certificate)
     _write_key(paths.pki / "ca.key", authority.key)
     for identity in IDENTITIES:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -111,11 +114,11 @@ def issue(
     return builder.sign(authority.key, hashes.SHA256())
 
 
-def _new_authority() -> Authority:
+def _new_authority(name: str) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ringfence-cluster-ca")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     certificate = (
-        _builder(name, name, key.public_key())
+        _builder(subject, subject, key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
