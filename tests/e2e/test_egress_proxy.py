@@ -92,6 +92,14 @@ def test_a_suffix_rule_matches_names_below_it_only(world: World) -> None:
     assert world.proxy.status("asuffix.test:443") == 403
 
 
+def test_a_tunnel_may_be_asked_for_as_old_pythons_do(world: World) -> None:
+    reply = world.proxy.ask(f"CONNECT {ALLOWED}:443 HTTP/1.0\r\n\r\n".encode())
+    assert reply.status == 200
+    with world.trust.wrap_socket(reply.tunnel, server_hostname=ALLOWED) as secure:
+        secure.sendall(f"GET / HTTP/1.1\r\nHost: {ALLOWED}\r\n\r\n".encode())
+        assert secure.recv(12) == b"HTTP/1.1 200"
+
+
 def test_forty_tunnels_at_once_are_all_served(world: World) -> None:
     answers: list[str] = []
     fetch = lambda: answers.append(world.proxy.get(ALLOWED, world.trust))  # noqa: E731

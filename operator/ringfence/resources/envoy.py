@@ -145,6 +145,8 @@ def _connection_manager(directory: str) -> Json:
                 suppress_envoy_headers=True,
             ),
         ],
+        # Python before 3.12 (so pip) asks for its tunnels with HTTP/1.0 and no Host header.
+        http_protocol_options={"accept_http_10": True},
         upgrade_configs=[{"upgrade_type": "CONNECT"}],
         access_log=[_request_log()],
         local_reply_config=_local_reply(),

@@ -7,7 +7,7 @@ addresses, routes or sysctls.
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,12 +54,14 @@ def namespace(name: str, addresses: Sequence[str]) -> Iterator[str]:
         subprocess.run(["ip", "netns", "del", name], check=True)
 
 
-def run(name: str, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a named namespace to its end, with these variables added."""
+def run(
+    name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a named namespace to its end, with this environment or our own."""
     return subprocess.run(
         ["ip", "netns", "exec", name, *command],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **environment},
+        env=environment,
     )
