@@ -9,7 +9,7 @@ import itertools
 import json
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple, Self
 
@@ -74,6 +74,7 @@ class FakeApiServer:
         self.counts: Counter[str] = Counter()
         self.requests: list[web.Request] = []
         self.fault: Fault = lambda _: None
+        self.hold: Callable[[], Awaitable[object]] | None = None
         self._versions = itertools.count(1)
         self._watchers: list[_Watcher] = []
         application = web.Application()
@@ -88,6 +89,9 @@ class FakeApiServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         self.break_watches()
         await self._runner.cleanup()
 
@@ -132,6 +136,8 @@ class FakeApiServer:
 
     async def _serve(self, request: web.Request) -> Answer:
         self.requests.append(request)
+        if self.hold:
+            await self.hold()
         if faulty := self.fault(request):
             return faulty
         if found := _discovery(request.path.rstrip("/")):
