@@ -1,0 +1,203 @@
+"""Runs every benchmark against the running product and prints one JSON object.
+
+Ratios are of figures measured alternately in the same run on the same node. Progress goes to
+stderr.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import product
+import support
+from bench.watch import ReadyWatch
+from bench.writes import OPERATOR, WriteCount
+from cluster import Cluster
+
+Json = dict[str, Any]
+NAMESPACE = "bench"
+SERIAL_RUNS = 15
+AT_ONCE = 40
+MANY = 500
+
+
+def main() -> None:
+    """Brings the product up if it is not, measures, cleans up."""
+    started = time.monotonic()
+    cluster = product.up()
+
+    def step(text: str) -> None:
+        sys.stderr.write(f"[{time.monotonic() - started:6.1f} s] {text}\n")
+
+    cluster.kubectl("create", "namespace", NAMESPACE)
+    try:
+        result = _measure(cluster, step)
+    finally:
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=300s")
+        cluster.kubectl("delete", "sandboxclass", "bench-nowhere", "--ignore-not-found")
+    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+
+
+def _measure(cluster: Cluster, step: Callable[[str], None]) -> Json:
+    image = _image(cluster)
+    step(f"{SERIAL_RUNS} bare Pods and {SERIAL_RUNS} Sandboxes, one after the other")
+    serial = _serial(cluster, image)
+    step("writes of 60 s of rest and of a restart of the operator")
+    at_rest = _at_rest(cluster)
+    step(f"{AT_ONCE} bare Pods, then {AT_ONCE} Sandboxes, at once")
+    at_once = _at_once(cluster, image)
+    step(f"{MANY} Sandboxes that no node takes")
+    many = _many(cluster)
+    return {"serial": serial, "at_rest": at_rest, "at_once": at_once, "many": many}
+
+
+def _image(cluster: Cluster) -> str:
+    found = json.loads(cluster.kubectl("get", "sandboxclass", "standard", "-o", "json"))
+    image: str = found["spec"]["images"]["default"]
+    return image
+
+
+def _bare_pod(name: str, image: str) -> Json:
+    context = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {"name": "agent", "image": image, "securityContext": context}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+    }
+
+
+def _sandbox(name: str, image: str) -> Json:  # noqa: ARG001 - the class names the image
+    return support.body(NAMESPACE, name)
+
+
+def _serial(cluster: Cluster, image: str) -> Json:
+    times: dict[str, list[float]] = {"pod": [], "sandbox": []}
+    count = WriteCount(cluster)
+    with (
+        ReadyWatch(cluster, "pods", NAMESPACE) as pods,
+        ReadyWatch(cluster, "sandboxes", NAMESPACE) as sandboxes,
+    ):
+        for run in range(SERIAL_RUNS):
+            for kind, build, watch in (
+                ("pod", _bare_pod, pods),
+                ("sandbox", _sandbox, sandboxes),
+            ):
+                name = f"{kind}-{run}"
+                begun = time.monotonic()
+                support.apply(cluster, build(name, image))
+                watch.wait({name}, 60)
+                times[kind].append(watch.times[name] - begun)
+        writes = count.by_verb()
+        _delete(cluster, pods)
+    return _compared(times) | {
+        "writes_per_sandbox": {k: round(n / SERIAL_RUNS, 2) for k, n in sorted(writes.items())}
+    }
+
+
+def _compared(times: dict[str, list[float]]) -> Json:
+    median = {kind: round(statistics.median(values), 3) for kind, values in times.items()}
+    return {
+        "pod_p50_seconds": median["pod"],
+        "sandbox_p50_seconds": median["sandbox"],
+        "ratio": round(median["sandbox"] / median["pod"], 2),
+    }
+
+
+def _delete(cluster: Cluster, pods: ReadyWatch) -> None:
+    names = set(pods.seen)
+    cluster.kubectl("delete", "sandboxes", "--all", "-n", NAMESPACE)
+    cluster.kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--wait=false")
+    pods.wait_gone(names, 180)
+
+
+def _at_rest(cluster: Cluster) -> Json:
+    name = support.sandbox(cluster, NAMESPACE, "resting")
+    time.sleep(5)
+    count = WriteCount(cluster)
+    time.sleep(60)
+    rest = sum(count.by_verb().values())
+    count = WriteCount(cluster)
+    where = ("-n", product.NAMESPACE)
+    cluster.kubectl("rollout", "restart", "deployment/ringfence-operator", *where)
+    cluster.kubectl("rollout", "status", "deployment/ringfence-operator", *where, "--timeout=90s")
+    time.sleep(10)
+    restart = sum(count.by_verb().values())
+    cluster.kubectl("delete", "sandbox", name, "-n", NAMESPACE)
+    return {"writes_in_60_s": rest, "writes_of_a_restart": restart, "user": OPERATOR}
+
+
+def _at_once(cluster: Cluster, image: str) -> Json:
+    seconds: dict[str, float] = {}
+    for kind, plural, build in (
+        ("pod", "pods", _bare_pod),
+        ("sandbox", "sandboxes", _sandbox),
+    ):
+        names = [f"many-{kind}-{n}" for n in range(AT_ONCE)]
+        with (
+            ReadyWatch(cluster, "pods", NAMESPACE) as pods,
+            ReadyWatch(cluster, plural, NAMESPACE) as watch,
+        ):
+            begun = time.monotonic()
+            support.apply(cluster, *(build(name, image) for name in names))
+            watch.wait(set(names), 180)
+            seconds[kind] = round(max(watch.times[n] for n in names) - begun, 2)
+            _delete(cluster, pods)
+    ratio = round(seconds["sandbox"] / seconds["pod"], 2)
+    return {"count": AT_ONCE, **{f"{k}_seconds": v for k, v in seconds.items()}, "ratio": ratio}
+
+
+def _many(cluster: Cluster) -> Json:
+    """Sandbox to Pod object, without a kubelet: the class asks for a node that does not exist."""
+    support.apply(cluster, _nowhere(_image(cluster)))
+    before = _operator_rss(cluster)
+    names = {f"nowhere-{n}" for n in range(MANY)}
+    bodies = [support.body(NAMESPACE, n, className="bench-nowhere") for n in sorted(names)]
+    with ReadyWatch(cluster, "pods", NAMESPACE) as pods:
+        support.apply(cluster, *bodies)
+        pods.wait_seen(names, 300)
+        first = min(pods.seen[n] for n in names)
+        rate = MANY / (max(pods.seen[n] for n in names) - first)
+        time.sleep(20)
+        after = _operator_rss(cluster)
+        _delete(cluster, pods)
+    return {
+        "count": MANY,
+        "sandboxes_per_second": round(rate, 1),
+        "operator_rss_mib": after,
+        "operator_rss_mib_before": before,
+    }
+
+
+def _nowhere(image: str) -> Json:
+    return {
+        "apiVersion": "ringfence.dev/v1alpha1",
+        "kind": "SandboxClass",
+        "metadata": {"name": "bench-nowhere"},
+        "spec": {"images": {"default": image}, "nodeSelector": {"ringfence.dev/no": "node"}},
+    }
+
+
+def _operator_rss(cluster: Cluster) -> float:
+    """MiB of the operator's process, as the node's kernel counts it."""
+    script = (
+        "for p in /proc/[0-9]*; do "
+        "if tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q 'bin/ringfence-operator'; "
+        "then awk '/VmRSS/ {print $2}' $p/status; fi; done"
+    )
+    sizes = [int(line) for line in cluster.node_exec("sh", "-c", script).stdout.split()]
+    return round(max(sizes) / 1024, 1)
+
+
+if __name__ == "__main__":
+    main()
