@@ -53,9 +53,11 @@ class Cluster:
         kubectl = self.paths.bin / "kubectl"
         return run(kubectl, "--kubeconfig", self.kubeconfig, *args, stdin=input).stdout
 
-    def node_exec(self, *argv: str, check: bool = True) -> CompletedProcess[str]:
+    def node_exec(
+        self, *argv: str, stdin: str | None = None, check: bool = True
+    ) -> CompletedProcess[str]:
         """Run a program in the namespaces of node 1."""
-        return self._driver.node.exec(*argv, check=check)
+        return self._driver.node.exec(*argv, stdin=stdin, check=check)
 
     def world_exec(self, *argv: str, check: bool = True) -> CompletedProcess[str]:
         """Run a program in the stand-in internet."""

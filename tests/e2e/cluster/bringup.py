@@ -75,6 +75,8 @@ class Bringup:
             directory.mkdir(parents=True, exist_ok=True)
         for name in ("root", "upper", "work", "containerd", "kubelet", "config", "dns"):
             (self._paths.node / name).mkdir(parents=True)
+        # Proof for a test that running a cluster changes no setting of the machine.
+        (self._paths.state / "sysctl.before").write_text(run("sysctl", "-ae").stdout)
         pki.create_all(self._paths)
         (self._paths.node / "hostname").write_text(config.NODE_NAME)
         self._paths.dns_hosts.write_text("")

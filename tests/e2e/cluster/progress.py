@@ -23,7 +23,7 @@ class Progress:
     """Prints what is going on; silent steps are those that had nothing to do."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._begin = time.monotonic()
 
     @property
