@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from egress import ca, netns, proxy, servers
 from ringfence.resources.egress import EgressRule, wait_args
+from ringfence.resources.envoy_common import MAX_CONNECTIONS
 
 PUBLIC, PRIVATE = "203.0.113.10", "10.9.9.9"
 ALLOWED, OTHER, EXTRA = "allowed.example.test", "other.example.test", "extra.example.test"
@@ -38,6 +40,7 @@ RULES = [
     EgressRule(ALLOWED, (8443,)),
 ]
 MESSAGE = "is not on this Sandbox's egress allowlist (spec.egress.allow)"
+REASON = "Not on this Sandbox's egress allowlist (spec.egress.allow)"
 PROMPT = 2.0
 RELOAD = 2.0
 
@@ -120,8 +123,15 @@ def test_a_host_that_is_not_listed_is_refused_at_once_with_a_message_that_says_w
     start = time.monotonic()
     reply = world.proxy.connect(f"{OTHER}:443")
     assert time.monotonic() - start < PROMPT
-    assert (reply.status, reply.body) == (403, f"host {OTHER}:443 {MESSAGE}\n")
+    assert (reply.status, reply.reason) == (403, REASON)
+    assert "spec.egress.allow" in reply.body
+    assert reply.headers["x-ringfence-refused"] == f"host {OTHER}:443 {MESSAGE}"
     assert OTHER not in world.asked
+
+
+def test_a_thousand_refusals_all_give_the_reason(world: World) -> None:
+    replies = [world.proxy.connect(f"o{n}.example.test:443") for n in range(1000)]
+    assert {(reply.status, reply.reason) for reply in replies} == {(403, REASON)}
 
 
 TARGETS = {
@@ -389,7 +399,7 @@ def test_a_changed_allowlist_takes_effect_without_a_restart(changed: World) -> N
 def test_an_empty_allowlist_refuses_everything_and_can_be_filled_again(changed: World) -> None:
     changed.proxy.allow([])
     until(lambda: changed.proxy.status(f"{ALLOWED}:443") == 403, RELOAD)
-    assert MESSAGE in changed.proxy.connect("a.suffix.test:443").body
+    assert changed.proxy.connect("a.suffix.test:443").reason == REASON
     changed.proxy.allow(RULES)
     until(lambda: reached(changed, ALLOWED), RELOAD)
 
@@ -410,6 +420,17 @@ def test_a_removed_host_loses_its_open_tunnels_and_the_others_keep_theirs(change
         assert cut.recv(1) == b""
         kept.sendall(f"GET / HTTP/1.1\r\nHost: {ALLOWED}\r\n\r\n".encode())
         assert kept.recv(12) == b"HTTP/1.1 200"
+
+
+# --- limits --------------------------------------------------------------------------------
+
+
+def test_connections_beyond_the_limit_are_refused_and_the_proxy_recovers(world: World) -> None:
+    with ExitStack() as stack:
+        held = [stack.enter_context(world.proxy.dial()) for _ in range(MAX_CONNECTIONS)]
+        assert len(held) == MAX_CONNECTIONS
+        until(lambda: not reached(world, ALLOWED), 2)
+    until(lambda: reached(world, ALLOWED), 2)
 
 
 # --- the process itself --------------------------------------------------------------------
@@ -441,20 +462,22 @@ def test_the_wait_command_ends_when_the_proxy_accepts_and_fails_when_it_never_do
 def test_every_connection_leaves_one_line_of_the_access_log(world: World) -> None:
     world.proxy.get("a.suffix.test", world.trust)
     answer_in_tunnel(world, client_hello("b.suffix.test"), "a.suffix.test")
+    answer_in_tunnel(world, client_hello(OTHER))
+    answer_in_tunnel(world, b"SSH-2.0-OpenSSH_9.2\r\n", "b.suffix.test")
     world.proxy.connect("logged.example.test:443")
 
-    def line(**wanted: str) -> dict[str, object] | None:
-        lines = [entry for entry in world.proxy.log() if wanted.items() <= entry.items()]
-        return lines[-1] if lines else None
+    def line(**wanted: str | None) -> dict[str, Any]:
+        return [entry for entry in world.proxy.log() if wanted.items() <= entry.items()][-1]
 
-    until(lambda: line(host="logged.example.test:443") is not None, 2)
+    until(lambda: world.proxy.log()[-1]["host"] == "logged.example.test:443", 2)
     refused = line(host="logged.example.test:443", stage="connect")
     mismatch = line(host="a.suffix.test:443", sni="b.suffix.test", stage="tunnel")
+    unlisted = line(host=f"{ALLOWED}:443", sni=OTHER, stage="tunnel")
+    no_tls = line(host="b.suffix.test:443", sni=None, stage="tunnel")
     passed = line(host="a.suffix.test:443", sni="a.suffix.test", stage="tunnel")
-    assert refused
     assert refused["code"] == 403
-    assert mismatch
-    assert str(mismatch["details"]).startswith("rbac_access_denied")
-    assert passed
+    assert mismatch["details"].startswith("rbac_access_denied")
+    assert (unlisted["flags"], unlisted["address"]) == ("NR", None)
+    assert (no_tls["bytes_out"], no_tls["address"]) == (0, None)
     assert passed["address"] == f"{PUBLIC}:443"
-    assert int(str(passed["bytes_out"])) > 500
+    assert passed["bytes_out"] > 500

@@ -119,7 +119,7 @@ def test_pip_is_refused_a_host_that_is_not_listed_at_once(world: World, tmp_path
     result = world.pip("index.example.test", "rf-demo", target=tmp_path)
     assert time.monotonic() - start < 5
     assert result.returncode != 0
-    assert "403 Forbidden" in result.stderr + result.stdout
+    assert "403 Not on this Sandbox's egress allowlist (spec.egress.allow)" in result.stderr
     assert len(world.index.requests()) == before
 
 

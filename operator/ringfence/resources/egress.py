@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from ringfence.resources import envoy, envoy_common, envoy_tunnel
+from ringfence.resources import envoy, envoy_common, envoy_refusal, envoy_tunnel
 
 CONFIG_DIRECTORY = "/etc/envoy"
 PROXY_ADDRESS = envoy_common.PROXY_ADDRESS
@@ -132,12 +132,13 @@ def envoy_files(
         File name to YAML text, fit for the data of a ConfigMap.
     """
     by_port = _hosts_by_port(allow)
-    listeners = [envoy.listener(directory), *envoy_tunnel.listeners(by_port, resolver)]
+    inner = [envoy_refusal.listener(), *envoy_tunnel.listeners(by_port, resolver)]
+    dialled = [envoy_refusal.cluster(), *envoy_tunnel.clusters(by_port, resolver)]
     documents = {
         "envoy.yaml": envoy.bootstrap(directory),
-        "lds.yaml": envoy_common.resources(listeners),
+        "lds.yaml": envoy_common.resources([envoy.listener(directory), *inner]),
         "rds.yaml": envoy_common.resources([envoy.routes(by_port)]),
-        "cds.yaml": envoy_common.resources(envoy_tunnel.clusters(by_port, resolver)),
+        "cds.yaml": envoy_common.resources(dialled),
     }
     return {name: yaml.safe_dump(body, sort_keys=False) for name, body in documents.items()}
 

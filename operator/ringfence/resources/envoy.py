@@ -24,12 +24,7 @@ from ringfence.resources.envoy_common import (
     seconds,
     typed,
 )
-
-_NOT_LISTED = "is not on this Sandbox's egress allowlist (spec.egress.allow)"
-_NOT_TUNNEL = (
-    "cannot be reached by plain HTTP: only HTTPS, through CONNECT, to a host on this Sandbox's"
-    " egress allowlist (spec.egress.allow)"
-)
+from ringfence.resources.envoy_refusal import local_reply, refusals
 
 
 def watched(directory: str, name: str) -> Json:
@@ -120,16 +115,6 @@ def _keep_authority() -> Json:
     return named("envoy.filters.http.set_filter_state", kind, on_request_headers=[value])
 
 
-def _local_reply() -> Json:
-    refused = {"op": "EQ", "value": {"default_value": 403, "runtime_key": "ringfence.refused"}}
-    text = "host %REQ(:AUTHORITY):300% %LOCAL_REPLY_BODY%\n"
-    mapper = {
-        "filter": {"status_code_filter": {"comparison": refused}},
-        "body_format_override": {"text_format_source": {"inline_string": text}},
-    }
-    return {"mappers": [mapper]}
-
-
 def _connection_manager(directory: str) -> Json:
     return named(
         "envoy.filters.network.http_connection_manager",
@@ -149,7 +134,7 @@ def _connection_manager(directory: str) -> Json:
         http_protocol_options={"accept_http_10": True},
         upgrade_configs=[{"upgrade_type": "CONNECT"}],
         access_log=[_request_log()],
-        local_reply_config=_local_reply(),
+        local_reply_config=local_reply(),
         server_name="ringfence-egress",
         use_remote_address=True,
         generate_request_id=False,
@@ -164,22 +149,13 @@ def _connection_manager(directory: str) -> Json:
 def listener(directory: str) -> Json:
     """Return the listener on loopback that answers CONNECT requests."""
     address = {"address": PROXY_ADDRESS, "port_value": PROXY_PORT}
-    return {
-        "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
-        "name": "egress",
-        "address": {"socket_address": address},
-        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-        "filter_chains": [{"filters": [_connection_manager(directory)]}],
-    }
-
-
-def _refusal(match: Json, body: str) -> Json:
-    reply = {"status": 403, "body": {"inline_string": body}}
-    return {"match": match, "direct_response": reply}
-
-
-def _refusals() -> list[Json]:
-    return [_refusal({"connect_matcher": {}}, _NOT_LISTED), _refusal({"prefix": "/"}, _NOT_TUNNEL)]
+    return typed(
+        "config.listener.v3.Listener",
+        name="egress",
+        address={"socket_address": address},
+        per_connection_buffer_limit_bytes=BUFFER_BYTES,
+        filter_chains=[{"filters": [_connection_manager(directory)]}],
+    )
 
 
 def _virtual_host(port: int, hosts: Sequence[str]) -> Json:
@@ -197,7 +173,7 @@ def _virtual_host(port: int, hosts: Sequence[str]) -> Json:
         },
     }
     domains = [f"{host}:{port}" for host in hosts]
-    return {"name": f"port-{port}", "domains": domains, "routes": [tunnel, *_refusals()]}
+    return {"name": f"port-{port}", "domains": domains, "routes": [tunnel, *refusals()]}
 
 
 def routes(by_port: HostsByPort) -> Json:
@@ -207,7 +183,7 @@ def routes(by_port: HostsByPort) -> Json:
     would cut the tunnels of every host.
     """
     allowed = [_virtual_host(port, hosts) for port, hosts in by_port.items()]
-    others = {"name": "refused", "domains": ["*"], "routes": _refusals()}
+    others = {"name": "refused", "domains": ["*"], "routes": refusals()}
     return typed(
         "config.route.v3.RouteConfiguration",
         name="egress",

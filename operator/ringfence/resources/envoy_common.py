@@ -1,7 +1,7 @@
 """Small helpers that every Envoy resource is written with, and the limits of the egress proxy.
 
-They only shape dictionaries. What the proxy does with a request is in `envoy.py` (CONNECT) and
-`envoy_tunnel.py` (what flows inside).
+They only shape dictionaries. What the proxy does with a request is in `envoy.py` (CONNECT),
+`envoy_refusal.py` (how it says no) and `envoy_tunnel.py` (what flows inside).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,4 +60,40 @@ def access_log(stage: str, **fields: str) -> Json:
         "envoy.access_loggers.stdout",
         "extensions.access_loggers.stream.v3.StdoutAccessLog",
         log_format={"json_format": {**common, **fields}},
+    )
+
+
+def internal_listener(name: str, **fields: Any) -> Json:
+    """Return a listener without a socket: only the proxy's own clusters reach it."""
+    return typed(
+        "config.listener.v3.Listener",
+        name=name,
+        internal_listener={},
+        ignore_global_conn_limit=True,  # its connections were counted on loopback
+        per_connection_buffer_limit_bytes=BUFFER_BYTES,
+        **fields,
+    )
+
+
+def internal_cluster(name: str, **fields: Any) -> Json:
+    """Return the cluster that leads to the internal listener of the same name."""
+    endpoint = {"address": {"envoy_internal_address": {"server_listener_name": name}}}
+    raw = named(
+        "envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+    )
+    return typed(
+        "config.cluster.v3.Cluster",
+        name=name,
+        connect_timeout=seconds(CONNECT_SECONDS),
+        per_connection_buffer_limit_bytes=BUFFER_BYTES,
+        load_assignment={
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
+        },
+        transport_socket=named(
+            "envoy.transport_sockets.internal_upstream",
+            "extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+            transport_socket=raw,
+        ),
+        **fields,
     )

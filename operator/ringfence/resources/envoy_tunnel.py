@@ -20,6 +20,8 @@ from ringfence.resources.envoy_common import (
     HostsByPort,
     Json,
     access_log,
+    internal_cluster,
+    internal_listener,
     named,
     seconds,
     typed,
@@ -124,7 +126,6 @@ def _splice() -> Json:
         cluster="resolved",
         idle_timeout=seconds(IDLE_SECONDS),
         max_downstream_connection_duration=seconds(TUNNEL_SECONDS),
-        access_log=[_tunnel_log()],
         # Not before the check has seen the ClientHello: not even a SYN reaches a denied address.
         upstream_connect_mode="ON_DOWNSTREAM_DATA",
         max_early_data_bytes=BUFFER_BYTES,
@@ -157,22 +158,13 @@ def _tunnel_listener(port: int, groups: Sequence[Sequence[str]], resolver: str) 
     )
     # The same object in every chain: YAML then writes it once, and a ConfigMap has a size limit.
     filters = [_resolve(port, resolver), _check(port), _splice()]
-    return {
-        "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
-        "name": f"tunnel-{port}",
-        "internal_listener": {},
-        "ignore_global_conn_limit": True,  # its connections were counted by `egress`
-        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-        "listener_filters": [inspector],
-        "listener_filters_timeout": seconds(HELLO_SECONDS),
-        "filter_chains": [_chain(hosts, filters) for hosts in groups],
-        "access_log": [{**_tunnel_log(), "filter": _no_chain()}],
-    }
-
-
-def _no_chain() -> Json:
-    """Match connections that no filter chain took: no TLS, or a server name that is not listed."""
-    return {"response_flag_filter": {"flags": ["NR"]}}
+    return internal_listener(
+        f"tunnel-{port}",
+        listener_filters=[inspector],
+        listener_filters_timeout=seconds(HELLO_SECONDS),
+        filter_chains=[_chain(hosts, filters) for hosts in groups],
+        access_log=[_tunnel_log()],
+    )
 
 
 def listeners(by_port: HostsByPort, resolver: str) -> list[Json]:
@@ -180,30 +172,6 @@ def listeners(by_port: HostsByPort, resolver: str) -> list[Json]:
     return [
         _tunnel_listener(port, _groups(hosts, by_port), resolver) for port, hosts in by_port.items()
     ]
-
-
-def _tunnel_cluster(port: int) -> Json:
-    """Return the way from the CONNECT listener to the internal listener of a port."""
-    name = f"tunnel-{port}"
-    endpoint = {"address": {"envoy_internal_address": {"server_listener_name": name}}}
-    raw = named(
-        "envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer"
-    )
-    return typed(
-        "config.cluster.v3.Cluster",
-        name=name,
-        connect_timeout=seconds(CONNECT_SECONDS),
-        per_connection_buffer_limit_bytes=BUFFER_BYTES,
-        load_assignment={
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
-        },
-        transport_socket=named(
-            "envoy.transport_sockets.internal_upstream",
-            "extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
-            transport_socket=raw,
-        ),
-    )
 
 
 def _resolved_cluster(resolver: str) -> Json:
@@ -223,4 +191,4 @@ def _resolved_cluster(resolver: str) -> Json:
 
 def clusters(by_port: HostsByPort, resolver: str) -> list[Json]:
     """Return one tunnel cluster per port, and the cluster that dials resolved addresses."""
-    return [*(_tunnel_cluster(port) for port in by_port), _resolved_cluster(resolver)]
+    return [*(internal_cluster(f"tunnel-{port}") for port in by_port), _resolved_cluster(resolver)]

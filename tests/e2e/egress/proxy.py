@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Reply:
 
     status: int
     reason: str
+    headers: dict[str, str]
     body: str
     tunnel: socket.socket
 
@@ -79,15 +80,13 @@ class Proxy:
 
     def ask(self, request: bytes) -> Reply:
         """Send raw bytes as a request and read the answer."""
-        connection = self.dial()
-        connection.sendall(request)
-        head, _, rest = _read_head(connection).partition(b"\r\n\r\n")
-        status, _, reason = head.decode("latin-1").split("\r\n")[0].partition(" ")[2].partition(" ")
-        number = int(status or 0)
-        if number != 200:
-            rest += _read_body(connection, head, len(rest))
-            connection.close()
-        return Reply(number, reason, rest.decode("latin-1"), connection)
+        with ExitStack() as stack:
+            connection = stack.enter_context(self.dial())
+            connection.sendall(request)
+            reply = _read_reply(connection)
+            if reply.status == 200:
+                stack.pop_all()
+            return reply
 
     def connect(self, target: str) -> Reply:
         """Ask for a tunnel."""
@@ -120,6 +119,16 @@ class Proxy:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 
+def _read_reply(connection: socket.socket) -> Reply:
+    head, _, rest = _read_head(connection).partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    status, _, reason = first.partition(" ")[2].partition(" ")
+    headers = {key.lower(): value for key, _, value in (line.partition(": ") for line in lines)}
+    if status != "200":
+        rest += _read_exactly(connection, int(headers.get("content-length", 0)) - len(rest))
+    return Reply(int(status or 0), reason, headers, rest.decode("latin-1"), connection)
+
+
 def _read_head(connection: socket.socket) -> bytes:
     data = b""
     while b"\r\n\r\n" not in data:
@@ -130,9 +139,7 @@ def _read_head(connection: socket.socket) -> bytes:
     return data
 
 
-def _read_body(connection: socket.socket, head: bytes, have: int) -> bytes:
-    lengths = [h for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")]
-    need = int(lengths[0].partition(b":")[2]) - have if lengths else 0
+def _read_exactly(connection: socket.socket, need: int) -> bytes:
     data = b""
     while len(data) < need and (chunk := connection.recv(4096)):
         data += chunk

@@ -199,7 +199,7 @@ def test_the_real_envoy_accepts_the_files_without_a_warning(
 
 def test_the_real_envoy_refuses_a_misspelt_field(tmp_path: Path) -> None:
     config = as_static(envoy_files(default_rules(), resolver=RESOLVER))
-    config["static_resources"]["listeners"][1]["listener_filters_timeuot"] = "5s"
+    config["static_resources"]["listeners"][2]["listener_filters_timeuot"] = "5s"
     assert validate(config, tmp_path).returncode != 0
 
 
@@ -230,7 +230,7 @@ def test_a_changed_allowlist_changes_neither_the_bootstrap_nor_the_connect_liste
 
 def chains(files: Mapping[str, str]) -> list[list[str]]:
     """Return the hosts of each filter chain of each tunnel listener."""
-    listeners = yaml.safe_load(files["lds.yaml"])["resources"][1:]
+    listeners = yaml.safe_load(files["lds.yaml"])["resources"][2:]
     return [
         chain["filter_chain_match"]["server_names"]
         for listener in listeners
@@ -256,7 +256,7 @@ def test_only_loopback_is_listened_on_and_there_is_no_admin_interface() -> None:
 
 def test_names_are_resolved_by_the_given_server_alone() -> None:
     files = envoy_files(default_rules(), resolver=RESOLVER)
-    chain = yaml.safe_load(files["lds.yaml"])["resources"][1]["filter_chains"][0]
+    chain = yaml.safe_load(files["lds.yaml"])["resources"][2]["filter_chains"][0]
     cache = chain["filters"][0]["typed_config"]["dns_cache_config"]
     resolver = cache["typed_dns_resolver_config"]["typed_config"]
     assert cache["dns_lookup_family"] == "V4_ONLY"
