@@ -5,7 +5,7 @@ writes, keeps no body, and there is nothing here that could fail or be retried.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 import kopf
@@ -84,18 +84,34 @@ async def watch(intake: Intake, on_started: Callable[[], None]) -> None:
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
-        stop.set()  # a cancelled kopf would cancel every task of the loop, not only its own
+        stop.set()
         await running
         raise
 
 
 async def _operate(intake: Intake, stop: asyncio.Event, on_started: Callable[[], None]) -> None:
-    others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry(intake), settings=settings(), clusterwide=True, stop_flag=stop
     )
     on_started()
-    await kopf.run_tasks(tasks, ignored=others)
+    await kopf.run_tasks(tasks, ignored=_Everything())
+
+
+class _Everything(Collection[asyncio.Task[Any]]):
+    """Contains every task.
+
+    When kopf ends, it takes all tasks of the loop that are younger than itself for its own, waits
+    five seconds for them and cancels them: our reconciles and probes. It owns none of them.
+    """
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 def registry(intake: Intake) -> kopf.OperatorRegistry:
@@ -131,7 +147,7 @@ async def _login(**_: Any) -> kopf.ConnectionInfo:
 
 
 def settings() -> kopf.OperatorSettings:
-    """Settings of a mere watcher: kopf asks for no right beyond list and watch of the kinds above."""
+    """Settings of a mere watcher: it asks for no right beyond list and watch of these kinds."""
     chosen = kopf.OperatorSettings()
     chosen.scanning.disabled = True  # no watch of CRDs and namespaces
     chosen.peering.standalone = True  # no peering objects, no write a minute
