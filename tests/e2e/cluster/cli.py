@@ -65,15 +65,13 @@ def kubeconfig(driver: Choice = DriverName.AUTO) -> None:
 
 
 def main() -> None:
-    """Run a command; errors are told without a stack, signals end it cleanly."""
+    """Run a command; errors are told without a stack, SIGTERM ends it like Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(standalone_mode=False)
+        app()
     except ClusterError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
 
 
 def _driver(name: DriverName) -> Driver:

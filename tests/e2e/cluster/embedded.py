@@ -67,11 +67,13 @@ class EmbeddedDriver:
 
     def logs(self, component: str | None) -> str:
         """The whole log of one component, or the end of each."""
+        files = {file.stem: file for file in sorted(self.paths.logs.glob("*.log"))}
         if component is None:
-            files = sorted(self.paths.logs.glob("*.log"))
-            return "\n".join(f"==> {file} <==\n{processes.tail(file)}" for file in files)
-        file = self.supervisor.log(self.supervisor.component(component).name)
-        return file.read_text(errors="replace") if file.exists() else f"{file}: no log yet"
+            return "\n".join(f"==> {file} <==\n{processes.tail(file)}" for file in files.values())
+        if component not in files:
+            message = f"no log of {component!r}; there are: {', '.join(files) or 'none'}"
+            raise ClusterError(message)
+        return files[component].read_text(errors="replace")
 
     def load_image(self, archive: Path) -> None:
         """Import an OCI archive into containerd, unless the same image is there."""
