@@ -128,7 +128,8 @@ class Kube:
         finally:
             self._on_call(verb, kind.kind, status)
         if status >= 300:  # noqa: PLR2004 - every status that is no success
-            raise api_error(status, headers, data)
+            call = f"{verb} {path}"
+            raise _api_error(call, status, headers, data)
         return _json(data)
 
     async def _exchange(
@@ -186,14 +187,17 @@ async def _configuration() -> Configuration:
     return settings
 
 
-def api_error(status: int, headers: Mapping[str, str], data: bytes) -> ApiError:
-    """The error in an answer: a Status object, or text of something before the API server."""
+def _api_error(call: str, status: int, headers: Mapping[str, str], data: bytes) -> ApiError:
+    """The error in an answer: a Status object, or text of something before the API server.
+
+    The message of a Status stands as it is, for it goes into conditions that people read.
+    """
     body = _json_or_text(data)
     details = body.get("details") or {}
     return ApiError(
         status,
         body.get("reason") or f"HTTP{status}",
-        body.get("message") or f"HTTP status {status} without a message",
+        body["message"] if body.get("kind") == "Status" else f"{call}: {body.get('message')}",
         causes=details.get("causes"),
         retry_after=_seconds(headers.get("Retry-After") or details.get("retryAfterSeconds")),
     )
@@ -217,7 +221,7 @@ def _json_or_text(data: bytes) -> Json:
         parsed = None
     if isinstance(parsed, dict):
         return parsed
-    return {"message": data.decode(errors="replace")[:1024]}
+    return {"message": data.decode(errors="replace").strip()[:1024]}
 
 
 def _with_kind(kind: Kind, item: Json) -> Json:

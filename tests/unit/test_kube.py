@@ -103,7 +103,9 @@ async def test_an_unknown_kind_is_not_taken_for_a_deleted_object(
     server: FakeApiServer, api: Kube
 ) -> None:
     server.fault = lambda _: web.Response(status=404, text="404 page not found")
-    with pytest.raises(ApiError, match="404 page not found"):
+    with pytest.raises(
+        ApiError, match="get /apis/ringfence.dev/v1alpha1/namespaces/ns/sandboxes/a: 404 page"
+    ):
         await api.get(SANDBOX, "ns", "a")
 
 
@@ -175,7 +177,11 @@ async def test_an_error_says_which_field_and_when_to_come_back(
     with pytest.raises(ApiError) as caught:
         await api.apply(_pod())
     error = caught.value
-    assert (error.status, error.reason, error.message) == (429, "TooManyRequests", "slow down")
+    assert (error.status, error.reason, error.message) == (
+        429,
+        "TooManyRequests",
+        "slow down",
+    )
     assert (error.causes, error.retry_after) == (causes, 7.0)
 
 
