@@ -4,77 +4,33 @@ The real Envoy with the operator's own configuration, in a namespace that holds 
 a DNS server that may lie, and TLS servers on a public and on a private address. No Kubernetes.
 """
 
-import os
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from egress import ca, netns, proxy, servers
-from ringfence.resources.egress import EgressRule, wait_args
-from ringfence.resources.envoy_common import MAX_CONNECTIONS
-
-PUBLIC, PRIVATE = "203.0.113.10", "10.9.9.9"
-ALLOWED, OTHER, EXTRA = "allowed.example.test", "other.example.test", "extra.example.test"
-LYING = {
-    "private.example.test": [PRIVATE],
-    "loopback.example.test": ["127.0.0.1"],
-    "metadata.example.test": ["169.254.169.254"],
-    "mixed.example.test": [PRIVATE, PUBLIC],
-}
-ZONE = {
-    **{host: [PUBLIC] for host in (ALLOWED, OTHER, EXTRA)},
-    **{host: [PUBLIC] for host in ("suffix.test", "a.suffix.test", "b.suffix.test")},
-    "asuffix.test": [PUBLIC],
-    **LYING,
-}
-RULES = [
-    *(EgressRule(host) for host in (ALLOWED, "*.suffix.test", "missing.example.test", *LYING)),
-    EgressRule(ALLOWED, (8443,)),
-]
-MESSAGE = "is not on this Sandbox's egress allowlist (spec.egress.allow)"
-REASON = "Not on this Sandbox's egress allowlist (spec.egress.allow)"
-PROMPT = 2.0
-RELOAD = 2.0
-
-
-@dataclass
-class World:
-    """The proxy under test and the servers that it may or may not reach."""
-
-    proxy: proxy.Proxy
-    trust: ssl.SSLContext
-    public: servers.TlsServer
-    private: servers.TlsServer
-    asked: list[str]
-
-    def dialled(self) -> int:
-        """Count every connection that the proxy opened so far."""
-        return self.public.accepted + self.private.accepted
+from egress.world import (
+    ALLOWED,
+    LYING,
+    MESSAGE,
+    OTHER,
+    PROMPT,
+    PUBLIC,
+    REASON,
+    ZONE,
+    World,
+    answer_in_tunnel,
+    client_hello,
+    open_tunnel,
+    small_internet,
+)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    directory = tmp_path_factory.mktemp("egress")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*ca.issue(list(ZONE), directory))
-    addresses = [f"{address}/32" for address in (PUBLIC, PRIVATE)]
-    with ExitStack() as stack:
-        name = stack.enter_context(netns.namespace(f"rf-egress-{os.getpid()}", addresses))
-        asked = stack.enter_context(servers.dns(name, ZONE))
-        public = stack.enter_context(servers.tls(name, (PUBLIC, 443), context))
-        stack.enter_context(servers.tls(name, (PUBLIC, 8443), context))
-        private = stack.enter_context(servers.tls(name, (PRIVATE, 443), context))
-        running = stack.enter_context(proxy.running(name, directory, RULES))
-        trust = ssl.create_default_context(cafile=str(ca.ca()))
-        yield World(running, trust, public, private, asked)
+    with small_internet(tmp_path_factory.mktemp("egress")) as running:
+        yield running
 
 
 # --- what is allowed -----------------------------------------------------------------------
@@ -240,41 +196,11 @@ def test_upper_case_is_refused_rather_than_guessed(world: World) -> None:
 # --- what flows inside a tunnel ------------------------------------------------------------
 
 
-def client_hello(server_name: str | None) -> bytes:
-    """Return the first bytes that a real TLS client sends."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
-    with pytest.raises(ssl.SSLWantReadError):
-        client.do_handshake()
-    return outgoing.read()
-
-
 def in_two_records(hello: bytes) -> bytes:
     """Return the same handshake message split over two TLS records."""
     head, body = hello[:3], hello[5:]
     parts = body[:20], body[20:]
     return b"".join(head + len(part).to_bytes(2) + part for part in parts)
-
-
-def answer_in_tunnel(world: World, payload: bytes, target: str = ALLOWED, step: int = 0) -> bytes:
-    """Send bytes through a tunnel, at once or in steps; return what comes back, b"" when cut."""
-    reply = world.proxy.connect(f"{target}:443")
-    assert reply.status == 200
-    with reply.tunnel as tunnel:
-        tunnel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            for at in range(0, len(payload), step or len(payload)):
-                tunnel.sendall(payload[at : at + (step or len(payload))])
-            return tunnel.recv(4096)
-        except ConnectionError:
-            return b""
-
-
-def open_tunnel(world: World, host: str) -> ssl.SSLSocket:
-    tunnel = world.proxy.connect(f"{host}:443").tunnel
-    return world.trust.wrap_socket(tunnel, server_hostname=host)
 
 
 HOSTILE: dict[str, Callable[[], bytes]] = {
@@ -355,129 +281,3 @@ def test_two_open_tunnels_are_each_held_to_their_own_target(world: World) -> Non
     with open_tunnel(world, ALLOWED), open_tunnel(world, "a.suffix.test"):
         assert "hello from b.suffix.test" in world.proxy.get("b.suffix.test", world.trust)
         assert answer_in_tunnel(world, client_hello(ALLOWED), "b.suffix.test") == b""
-
-
-# --- a changed allowlist -------------------------------------------------------------------
-
-
-@pytest.fixture
-def changed(world: World) -> Iterator[World]:
-    """Restore the allowlist after a test that changes it."""
-    yield world
-    world.proxy.allow(RULES)
-    until(lambda: reached(world, ALLOWED) and reached(world, "a.suffix.test"), RELOAD)
-    until(lambda: world.proxy.status(f"{EXTRA}:443") == 403, RELOAD)
-
-
-def until(condition: Callable[[], bool], seconds: float) -> float:
-    """Wait for a condition and return how long it took."""
-    start = time.monotonic()
-    while not condition():
-        if time.monotonic() - start > seconds:
-            pytest.fail(f"not true after {seconds} s")
-        time.sleep(0.01)
-    return time.monotonic() - start
-
-
-def reached(world: World, host: str) -> bool:
-    try:
-        return "hello" in world.proxy.get(host, world.trust)
-    except OSError:
-        return False
-
-
-def test_a_changed_allowlist_takes_effect_without_a_restart(changed: World) -> None:
-    process = changed.proxy.process
-    changed.proxy.allow([*RULES, EgressRule(EXTRA)])
-    until(lambda: reached(changed, EXTRA), RELOAD)
-    changed.proxy.allow([EgressRule(EXTRA)])
-    until(lambda: changed.proxy.status(f"{ALLOWED}:443") == 403, RELOAD)
-    assert reached(changed, EXTRA)
-    assert process.poll() is None
-
-
-def test_an_empty_allowlist_refuses_everything_and_can_be_filled_again(changed: World) -> None:
-    changed.proxy.allow([])
-    until(lambda: changed.proxy.status(f"{ALLOWED}:443") == 403, RELOAD)
-    assert changed.proxy.connect("a.suffix.test:443").reason == REASON
-    changed.proxy.allow(RULES)
-    until(lambda: reached(changed, ALLOWED), RELOAD)
-
-
-def test_a_very_long_allowlist_lets_out_its_hosts_and_no_others(changed: World) -> None:
-    long = [EgressRule(f"h{n}.example.test", tuple(range(443, 451))) for n in range(60)]
-    changed.proxy.allow([*RULES, *long, EgressRule(EXTRA)])
-    until(lambda: reached(changed, EXTRA), RELOAD)
-    assert reached(changed, "a.suffix.test")
-    assert changed.proxy.status(f"{OTHER}:443") == 403
-    assert answer_in_tunnel(changed, client_hello(EXTRA)) == b""
-
-
-def test_a_removed_host_loses_its_open_tunnels_and_the_others_keep_theirs(changed: World) -> None:
-    with open_tunnel(changed, ALLOWED) as kept, open_tunnel(changed, "a.suffix.test") as cut:
-        changed.proxy.allow([EgressRule(ALLOWED), EgressRule(EXTRA)])
-        cut.settimeout(4)
-        assert cut.recv(1) == b""
-        kept.sendall(f"GET / HTTP/1.1\r\nHost: {ALLOWED}\r\n\r\n".encode())
-        assert kept.recv(12) == b"HTTP/1.1 200"
-
-
-# --- limits --------------------------------------------------------------------------------
-
-
-def test_connections_beyond_the_limit_are_refused_and_the_proxy_recovers(world: World) -> None:
-    with ExitStack() as stack:
-        held = [stack.enter_context(world.proxy.dial()) for _ in range(MAX_CONNECTIONS)]
-        assert len(held) == MAX_CONNECTIONS
-        until(lambda: not reached(world, ALLOWED), 2)
-    until(lambda: reached(world, ALLOWED), 2)
-
-
-# --- the process itself --------------------------------------------------------------------
-
-
-def test_the_proxy_listens_on_loopback_and_nowhere_else(world: World) -> None:
-    listening = [
-        line.split()[1]
-        for line in Path(f"/proc/{world.proxy.process.pid}/net/tcp").read_text().splitlines()[1:]
-        if line.split()[3] == "0A" and int(line.split()[1].partition(":")[2], 16) not in {443, 8443}
-    ]
-    assert listening == ["0100007F:0C38"]
-    ipv6 = Path(f"/proc/{world.proxy.process.pid}/net/tcp6").read_text().splitlines()[1:]
-    assert ipv6 == []
-
-
-def test_the_proxy_stays_within_its_memory(world: World) -> None:
-    assert world.proxy.rss_mib() < 96
-
-
-def test_the_wait_command_ends_when_the_proxy_accepts_and_fails_when_it_never_does(
-    world: World,
-) -> None:
-    assert netns.run(world.proxy.netns, wait_args(1)).returncode == 0
-    with netns.namespace(f"rf-egress-none-{os.getpid()}", []) as empty:
-        assert netns.run(empty, wait_args(1)).returncode == 1
-
-
-def test_every_connection_leaves_one_line_of_the_access_log(world: World) -> None:
-    world.proxy.get("a.suffix.test", world.trust)
-    answer_in_tunnel(world, client_hello("b.suffix.test"), "a.suffix.test")
-    answer_in_tunnel(world, client_hello(OTHER))
-    answer_in_tunnel(world, b"SSH-2.0-OpenSSH_9.2\r\n", "b.suffix.test")
-    world.proxy.connect("logged.example.test:443")
-
-    def line(**wanted: str | None) -> dict[str, Any]:
-        return [entry for entry in world.proxy.log() if wanted.items() <= entry.items()][-1]
-
-    until(lambda: world.proxy.log()[-1]["host"] == "logged.example.test:443", 2)
-    refused = line(host="logged.example.test:443", stage="connect")
-    mismatch = line(host="a.suffix.test:443", sni="b.suffix.test", stage="tunnel")
-    unlisted = line(host=f"{ALLOWED}:443", sni=OTHER, stage="tunnel")
-    no_tls = line(host="b.suffix.test:443", sni=None, stage="tunnel")
-    passed = line(host="a.suffix.test:443", sni="a.suffix.test", stage="tunnel")
-    assert refused["code"] == 403
-    assert mismatch["details"].startswith("rbac_access_denied")
-    assert (unlisted["flags"], unlisted["address"]) == ("NR", None)
-    assert (no_tls["bytes_out"], no_tls["address"]) == (0, None)
-    assert passed["address"] == f"{PUBLIC}:443"
-    assert passed["bytes_out"] > 500
