@@ -197,7 +197,9 @@ def _api_error(call: str, status: int, headers: Mapping[str, str], data: bytes) 
     return ApiError(
         status,
         body.get("reason") or f"HTTP{status}",
-        body["message"] if body.get("kind") == "Status" else f"{call}: {body.get('message')}",
+        body["message"]
+        if body.get("kind") == "Status"
+        else f"{call}: {body.get('message') or 'no message'}",
         causes=details.get("causes"),
         retry_after=_seconds(headers.get("Retry-After") or details.get("retryAfterSeconds")),
     )
