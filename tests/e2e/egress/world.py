@@ -17,11 +17,12 @@ from egress import ca, netns, proxy, servers
 from ringfence.resources.egress import EgressRule
 
 PUBLIC, PRIVATE = "203.0.113.10", "10.9.9.9"
+LOOPBACK, METADATA = "127.0.0.1", "169.254.169.254"
 ALLOWED, OTHER, EXTRA = "allowed.example.test", "other.example.test", "extra.example.test"
 LYING = {
     "private.example.test": [PRIVATE],
-    "loopback.example.test": ["127.0.0.1"],
-    "metadata.example.test": ["169.254.169.254"],
+    "loopback.example.test": [LOOPBACK],
+    "metadata.example.test": [METADATA],
     "mixed.example.test": [PRIVATE, PUBLIC],
 }
 ZONE = {
@@ -46,13 +47,12 @@ class World:
 
     proxy: proxy.Proxy
     trust: ssl.SSLContext
-    public: servers.TlsServer
-    private: servers.TlsServer
+    servers: list[servers.TlsServer]
     asked: list[str]
 
     def dialled(self) -> int:
         """Count every connection that the proxy opened so far."""
-        return self.public.accepted + self.private.accepted
+        return sum(server.accepted for server in self.servers)
 
 
 @contextmanager
@@ -60,16 +60,17 @@ def small_internet(directory: Path) -> Iterator[World]:
     """Run the proxy with `RULES`, and everything it could reach, until the block ends."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*ca.issue(list(ZONE), directory))
-    addresses = [f"{address}/32" for address in (PUBLIC, PRIVATE)]
+    addresses = [f"{address}/32" for address in (PUBLIC, PRIVATE, METADATA)]
+    ends = [(address, 443) for address in (PUBLIC, PRIVATE, LOOPBACK, METADATA)]
     with ExitStack() as stack:
         name = stack.enter_context(netns.namespace(f"rf-egress-{os.getpid()}", addresses))
         asked = stack.enter_context(servers.dns(name, ZONE))
-        public = stack.enter_context(servers.tls(name, (PUBLIC, 443), context))
-        stack.enter_context(servers.tls(name, (PUBLIC, 8443), context))
-        private = stack.enter_context(servers.tls(name, (PRIVATE, 443), context))
+        made = [
+            stack.enter_context(servers.tls(name, end, context)) for end in (*ends, (PUBLIC, 8443))
+        ]
         running = stack.enter_context(proxy.running(name, directory, RULES))
         trust = ssl.create_default_context(cafile=str(ca.ca()))
-        yield World(running, trust, public, private, asked)
+        yield World(running, trust, made, asked)
 
 
 def client_hello(server_name: str | None) -> bytes:
