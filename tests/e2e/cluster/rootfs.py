@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import ClusterError
-from cluster.shell import run
+from cluster.shell import run, run_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,9 +73,9 @@ def prepare_host(progress: Progress) -> None:
         raise ClusterError(message)
     with progress.step(f"Install {' '.join(missing)}"):
         env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        run("apt-get", "update", "-q", env=env)
+        run_long("apt-get", "update", "-q", env=env)
         argv = ["apt-get", "install", "-qy", "--no-install-recommends", *missing]
-        run(*argv, env=env)
+        run_long(*argv, env=env)
 
 
 def prepare_node(paths: Paths, progress: Progress) -> Path:
@@ -84,7 +84,8 @@ def prepare_node(paths: Paths, progress: Progress) -> Path:
     if target.exists():
         return target
     with progress.step("Make the node's root file system"), _half_made(target) as temporary:
-        run("mmdebstrap", *_OPTIONS, f"--include={','.join(PACKAGES)}", SUITE, temporary, _mirror())
+        include = f"--include={','.join(PACKAGES)}"
+        run_long("mmdebstrap", *_OPTIONS, include, SUITE, temporary, _mirror())
     return target
 
 
@@ -102,9 +103,11 @@ def recipe_key() -> str:
 @contextlib.contextmanager
 def _half_made(target: Path) -> Iterator[Path]:
     """A directory beside the target that becomes it, or is removed."""
-    temporary = target.with_name(f".{target.name}.new")
-    _remove(temporary)  # of a run that was killed
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".node-*.new"):  # by a run that was killed
+        _remove(left)
+    # A killed run's mmdebstrap may still write into its own directory, never into this one.
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         yield temporary
         temporary.rename(target)
@@ -119,10 +122,19 @@ def _remove(directory: Path) -> None:
 
 def _mirror() -> str:
     """The Debian mirror this host itself uses."""
+    if (uri := _known_mirror()) is None:
+        run_long("apt-get", "update", "-q")  # a fresh host does not know its origins yet
+        uri = _known_mirror()
+    if uri is None:
+        message = "no Debian mirror in the host's apt sources: add one to /etc/apt/sources.list.d"
+        raise ClusterError(message)
+    return uri
+
+
+def _known_mirror() -> str | None:
     targets = run("apt-get", "indextargets", "--format", "$(REPO_URI)\t$(ORIGIN)\t$(LABEL)")
     for line in targets.stdout.splitlines():
         uri, origin, label = line.split("\t")
         if (origin, label) == ("Debian", "Debian"):
             return uri
-    message = "no Debian mirror in the host's apt sources: run `apt-get update` and try again"
-    raise ClusterError(message)
+    return None

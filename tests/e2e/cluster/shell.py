@@ -5,6 +5,9 @@ Nothing here knows the cluster; nothing here goes through a shell's parser.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import time
 from typing import IO, TYPE_CHECKING, Any
@@ -37,6 +40,40 @@ def run(
     if check and done.returncode != 0:
         raise ClusterError(failure_message(words, done))
     return done
+
+
+def run_long(
+    *argv: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> None:
+    """Run a program that takes minutes; an interruption ends it with all its children."""
+    words = [str(word) for word in argv]
+    with subprocess.Popen(
+        words,
+        env=env,
+        cwd=cwd,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            _end_group(process)
+            raise
+    if process.returncode != 0:
+        done = subprocess.CompletedProcess(words, process.returncode, stdout="", stderr=output)
+        raise ClusterError(failure_message(words, done))
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """Ask a program and its children to end (mmdebstrap then cleans up), else force them."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
 
 
 def failure_message(words: list[str], done: subprocess.CompletedProcess[str]) -> str:
