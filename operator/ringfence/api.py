@@ -7,6 +7,7 @@ depend on a cluster; what a class adds to a Sandbox is decided in policy.py.
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -16,7 +17,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ringfence import quantity
+from ringfence import hosts, quantity
 
 Json = dict[str, Any]
 _Parsed = TypeVar("_Parsed", bound=BaseModel)
@@ -57,7 +58,11 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Pids = Annotated[int, Field(ge=16, le=32768)]
 Image = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\s*]+$")]
 ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=_DNS_SUBDOMAIN)]
-HostPattern = Annotated[str, StringConstraints(min_length=3, max_length=253, pattern=_HOST)]
+HostPattern = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=253, pattern=_HOST),
+    AfterValidator(hosts.parse_host),
+]
 
 
 class Model(BaseModel):

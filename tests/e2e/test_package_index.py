@@ -18,7 +18,7 @@ import pytest
 from egress import ca, daemon, netns, proxy, servers
 from egress.wheels import download_wheels
 from ringfence.allowlist import default_hosts
-from ringfence.resources.egress import EgressRule
+from ringfence.api import EgressRule
 
 PROXY = "http://127.0.0.1:3128"
 
@@ -75,7 +75,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     make_wheel(wheels, "rf_demo", "rf-helper>=1")
     make_wheel(wheels, "rf_helper")
     zone = {host: [daemon.ADDRESS] for host in (*default_hosts(), "index.example.test")}
-    rules = [EgressRule(host) for host in default_hosts()]
+    rules = [EgressRule(host=host) for host in default_hosts()]
     with ExitStack() as stack:
         name = stack.enter_context(
             netns.namespace(f"rf-index-{os.getpid()}", [f"{daemon.ADDRESS}/32"])

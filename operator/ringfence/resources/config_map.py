@@ -28,5 +28,4 @@ def config_map(wanted: Effective, settings: Settings) -> Json:
 
 @lru_cache(maxsize=_KEPT_ALLOWLISTS)
 def _files(allow: tuple[EgressRule, ...], resolver: str) -> dict[str, str]:
-    rules = [egress.EgressRule(host=rule.host, ports=rule.ports) for rule in allow]
-    return egress.envoy_files(rules, resolver=resolver)
+    return egress.envoy_files(allow, resolver=resolver)

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from egress.netns import inside
+from ringfence.api import EgressRule
 from ringfence.resources.egress import (
     PROXY_ADDRESS,
     PROXY_PORT,
-    EgressRule,
     envoy_args,
     envoy_files,
 )

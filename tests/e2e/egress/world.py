@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from egress import ca, netns, proxy, servers
-from ringfence.resources.egress import EgressRule
+from ringfence.api import EgressRule
 
 PUBLIC, PRIVATE = "203.0.113.10", "10.9.9.9"
 LOOPBACK, METADATA = "127.0.0.1", "169.254.169.254"
@@ -32,8 +32,8 @@ ZONE = {
     **LYING,
 }
 RULES = [
-    *(EgressRule(host) for host in (ALLOWED, "*.suffix.test", "missing.example.test", *LYING)),
-    EgressRule(ALLOWED, (8443,)),
+    *(EgressRule(host=host) for host in (ALLOWED, "*.suffix.test", "missing.example.test", *LYING)),
+    EgressRule(host=ALLOWED, ports=(8443,)),
 ]
 MESSAGE = "is not on this Sandbox's egress allowlist (spec.egress.allow)"
 REASON = "Not on this Sandbox's egress allowlist (spec.egress.allow)"
