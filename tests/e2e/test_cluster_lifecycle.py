@@ -10,11 +10,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cluster import config
 from cluster.shell import run, wait_until
 
 if TYPE_CHECKING:
@@ -115,6 +117,35 @@ def test_two_racing_ups_make_one_cluster() -> None:
         assert first.wait(60) == 0
     assert "waiting for another" in told
     assert "already up" in told
+
+
+def test_failed_start_names_the_component_that_died_and_its_last_words(
+    cache_with_broken_kube_router: Path,
+) -> None:
+    environment = ENVIRONMENT | {"RINGFENCE_CACHE": str(cache_with_broken_kube_router)}
+    failed = run(*argv("up"), env=environment, check=False)
+    assert failed.returncode == 1
+    assert "error: kube-router died." in failed.stderr
+    assert failed.stderr.endswith("no table for me\n")
+    assert run(*argv("logs"), "kube-router", env=environment).stdout == "no table for me\n\n"
+
+
+@pytest.fixture
+def cache_with_broken_kube_router() -> Iterator[Path]:
+    """The real cache, but for one program; hard links, as the node sees only this directory."""
+    real = config.cache_dir()
+    with tempfile.TemporaryDirectory(dir=real.parent, prefix=f"{real.name}-test-") as directory:
+        cache = Path(directory)
+        (cache / "bin").mkdir()
+        for name in ("rootfs", "images"):
+            (cache / name).symlink_to(real / name)
+        for file in (real / "bin").iterdir():
+            (cache / "bin" / file.name).hardlink_to(file)
+        broken = cache / "bin" / "kube-router"
+        broken.unlink()
+        broken.write_text("#!/bin/sh\necho no table for me\nexit 1\n")
+        broken.chmod(0o755)
+        yield cache
 
 
 def test_down_without_a_cluster_says_nothing_wrong() -> None:

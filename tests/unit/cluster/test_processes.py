@@ -90,8 +90,8 @@ def test_zombie_counts_as_dead() -> None:
         wait_until("zombie", lambda: processes.start_time(child.pid) is None, 5)
 
 
-def test_failed_start_shows_the_end_of_the_log(log: Path) -> None:
-    with pytest.raises(ClusterError, match="no such thing"):
+def test_failed_start_names_the_component_and_shows_the_end_of_its_log(log: Path) -> None:
+    with pytest.raises(ClusterError, match=r"(?s)^component died\..*no such thing$"):
         processes.start(["sh", "-c", "echo no such thing; exit 1"], log, child=True)
 
 

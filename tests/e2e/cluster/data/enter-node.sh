@@ -14,9 +14,9 @@ mount -t overlay node -o "lowerdir=$rootfs,upperdir=$state/upper,workdir=$state/
 
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys" # a new one: it shows this network namespace's devices
-for tree in fs/cgroup kernel/tracing kernel/debug fs/bpf kernel/security; do
-    if mountpoint -q "/sys/$tree"; then mount --rbind "/sys/$tree" "$root/sys/$tree"; fi
-done
+mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"
+mount -t tracefs tracefs "$root/sys/kernel/tracing" # as systemd does on an ordinary node
+mount -t bpf bpf "$root/sys/fs/bpf"
 mount --rbind /dev "$root/dev"
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$root/dev/pts"
 mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
