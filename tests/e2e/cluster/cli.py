@@ -48,7 +48,9 @@ def status(driver: Choice = DriverName.AUTO) -> None:
 
 
 @app.command()
-def logs(component: str | None = None, driver: Choice = DriverName.AUTO) -> None:
+def logs(
+    component: Annotated[str | None, typer.Argument()] = None, driver: Choice = DriverName.AUTO
+) -> None:
     """Print the log of one component, or the end of every log."""
     typer.echo(_driver(driver).logs(component))
 
