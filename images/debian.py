@@ -4,6 +4,7 @@ The mirror is the host's own. Must run as root, like the container engine it sta
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,9 +13,8 @@ from images.layer import EPOCH
 from images.recipe import SUITE, Recipe
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_OPTIONS = (
+OPTIONS = (
     "--quiet",
-    "--variant=minbase",
     "--mode=root",
     '--aptopt=Acquire::Check-Valid-Until "false"',
     '--aptopt=APT::Install-Recommends "false"',
@@ -31,21 +31,19 @@ def make_root(recipe: Recipe, work: Path) -> Path:
     root = work / "debian"
     packages = recipe.debian.packages
     if recipe.debian.install == "full":
-        _mmdebstrap(root, f"--include={','.join(packages)}")
+        _mmdebstrap(root, "--variant=minbase", f"--include={','.join(packages)}")
         shutil.copy(recipe.script, root / "tmp")
         _run("chroot", str(root), "sh", f"/tmp/{recipe.script.name}")
         return root
-    script = f"sh /tmp/{recipe.script.name} /image {' '.join(packages)}"
-    _mmdebstrap(
-        root,
-        f"--customize-hook=copy-in {recipe.script} /tmp",
-        f'--customize-hook=chroot "$1" {script}',
-    )
+    # Nothing is bootstrapped: the hook unpacks packages with the apt lists of the wanted suite.
+    script = shlex.join(["sh", str(recipe.script)])
+    hook = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" {script} "$1/image" {shlex.join(packages)}'
+    _mmdebstrap(root, "--variant=custom", f"--customize-hook={hook}")
     return root / "image"
 
 
 def _mmdebstrap(root: Path, *options: str) -> None:
-    command = ["mmdebstrap", *_OPTIONS, *options]
+    command = ["mmdebstrap", *OPTIONS, *options]
     if _KEYRING.exists():
         command.append(f"--keyring={_KEYRING}")
     _run(*command, SUITE, str(root), *_sources())

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Usage: minimal.sh ROOT PACKAGE...   Run inside a Debian of the wanted suite.
+# Usage: minimal.sh ROOT PACKAGE...   with an apt that knows the wanted suite, as root.
 # Unpacks exactly these packages, without dependencies and scripts, into ROOT. What makes them work
 # unconfigured is done here: merged /usr, the CA bundle, Python's bytecode, the scanners' database.
 # Used by the Containerfiles and by images/build.py alike.
@@ -10,7 +10,9 @@ downloads=$(mktemp -d)
 chmod 0755 "$downloads"
 (cd "$downloads" && apt-get -qq -o APT::Sandbox::User=root download "$@")
 
-mkdir -p "$root/var/lib/dpkg/status.d" "$root/tmp" "$root/etc/ssl/certs"
+for directory in dev etc/ssl/certs proc run sys tmp var/lib/dpkg/status.d; do
+    mkdir -p "$root/$directory"
+done
 for directory in bin sbin lib lib64; do
     mkdir -p "$root/usr/$directory"
     ln -s "usr/$directory" "$root/$directory"

@@ -56,7 +56,7 @@ def extra_ca(certificate: Path) -> Step:
 
 
 def _debian(recipe: Recipe) -> Step:
-    inputs = [recipe.debian.model_dump_json(), recipe.script.read_bytes(), _code("debian.py")]
+    inputs = [recipe.debian.model_dump_json(), recipe.script.read_bytes(), *debian.OPTIONS]
     return Step("debian", _key(inputs), lambda work, _below: debian.make_root(recipe, work))
 
 
