@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+import product
 from cluster import Cluster, ClusterError
 
 if TYPE_CHECKING:
@@ -37,14 +38,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Bring the cluster up if any test needs it."""
-    wanted = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
-    if not wanted or session.config.getoption("collectonly"):
+    """Bring the cluster up if any test needs it, and the product onto it."""
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "cluster" not in wanted or session.config.getoption("collectonly"):
         return
     made = Cluster()
     session.config.stash[_STARTED_HERE] = not made.running()
     try:
-        made.up()
+        if "ringfence" in wanted:
+            product.up()
+        else:
+            made.up()
     except ClusterError as error:
         pytest.exit(f"the cluster did not come up: {error}", returncode=1)
 
@@ -60,6 +64,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def cluster() -> Cluster:
     """The running cluster."""
     return Cluster()
+
+
+@pytest.fixture(scope="session")
+def ringfence(cluster: Cluster) -> Cluster:
+    """The cluster with the product on it; asking for it is enough to get it installed."""
+    return cluster
 
 
 @pytest.fixture

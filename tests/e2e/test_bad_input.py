@@ -8,6 +8,8 @@ import pytest
 import support
 from cluster import Cluster, ClusterError
 
+pytestmark = pytest.mark.usefixtures("ringfence")
+
 REFUSED_AT_THE_DOOR = {
     "cpu": ({"resources": {"cpu": "lots"}}, "spec.resources.cpu"),
     "pids": ({"resources": {"pids": 1}}, "spec.resources.pids"),

@@ -8,6 +8,8 @@ import pytest
 import support
 from cluster import Cluster
 
+pytestmark = pytest.mark.usefixtures("ringfence")
+
 CHILDREN = ("serviceaccount", "networkpolicy", "configmap", "pod")
 
 

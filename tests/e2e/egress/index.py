@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -91,6 +92,11 @@ class Index(ThreadingHTTPServer):
         self._log = log
         self.wheels = wheels
         super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without the reverse look-up of HTTPServer: no DNS answers in the namespace."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Make the handshake in the connection's own thread: a silent client blocks no other."""
