@@ -158,7 +158,16 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.connect_timeout = 10.0
     chosen.networking.enforce_retry_after = True
     chosen.queueing.idle_timeout = 1.0  # a task per object lives this long after its last event
+    chosen.persistence.diffbase_storage = _NoEssence([])
+    chosen.persistence.progress_storage = kopf.MultiProgressStorage([])
     chosen.process.ultimate_exiting_timeout = 10.0
     for kind in CHILDREN:
         chosen.watching.label_selectors[kind.api_version, kind.plural] = CHILD_SELECTOR
     return chosen
+
+
+class _NoEssence(kopf.MultiDiffBaseStorage):
+    """Spares the copy of each object that kopf makes to find out what changed since last time."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()

@@ -57,13 +57,13 @@ class Watching:
         await until(lambda: all(self.server.watching(kind.plural) for kind in WATCHED))
 
     async def next_keys(self, count: int = 1) -> set[Key]:
-        await until(lambda: len(self.keys) >= count)
+        await until(lambda: len(set(self.keys)) >= count)
         keys = set(self.keys)
         self.keys.clear()
         return keys
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
     async with asyncio.timeout(seconds):
         while True:
             if condition():
@@ -207,7 +207,7 @@ async def test_the_caller_can_take_the_signals_back(server: FakeApiServer) -> No
     taken = asyncio.Event()
     watching = Watching(server)
     task = asyncio.create_task(watch(watching.intake, taken.set))
-    await asyncio.wait_for(taken.wait(), 5.0)
+    await asyncio.wait_for(taken.wait(), 15.0)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
