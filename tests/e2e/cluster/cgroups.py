@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from pathlib import Path
 
 from cluster import config
+from cluster.shell import wait_until
 
 _MOUNT = Path("/sys/fs/cgroup")
 
@@ -30,9 +32,15 @@ def remove(mount: Path = _MOUNT) -> None:
     """Remove the group and all below it; their processes must be gone."""
     for hierarchy in hierarchies(mount):
         group = hierarchy / config.CGROUP_ROOT
-        for directory, _, _ in os.walk(group, topdown=False):
-            with contextlib.suppress(FileNotFoundError):
-                Path(directory).rmdir()
+        wait_until(f"removal of {group}", partial(_removed, group), 10)
+
+
+def _removed(group: Path) -> bool:
+    """Remove what can be removed; the kernel lets go of a group a moment after its processes."""
+    for directory, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()
+    return not group.exists()
 
 
 def hierarchies(mount: Path = _MOUNT) -> list[Path]:
