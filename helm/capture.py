@@ -2,8 +2,9 @@
 
     kubectl -n agents get sandbox demo -o json | python -m helm.capture ready
 
-writes testdata/ready.yaml beside the check. What differs from run to run (uid, resource version,
-time stamps) is replaced, so that a new capture changes the file only where the status changed.
+writes testdata/ready.yaml beside the check. What differs from run to run (namespace, uids,
+resource version, time stamps) is replaced, so that a new capture changes the file only where the
+status changed.
 """
 
 import argparse
@@ -22,6 +23,7 @@ TESTDATA: Final = (
     / "manifests/argocd/resource_customizations/ringfence.dev/Sandbox/testdata"
 )
 _UID: Final = "00000000-0000-4000-8000-000000000001"
+_AGENT_UID: Final = 30000
 _TIME: Final = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _NOISE: Final = ("managedFields", "resourceVersion", "selfLink")
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -32,8 +34,11 @@ def cleaned(body: Json) -> str:
     meta = {k: v for k, v in body["metadata"].items() if k not in _NOISE}
     notes = {k: v for k, v in meta.pop("annotations", {}).items() if k != _LAST_APPLIED}
     meta |= {"uid": _UID, **({"annotations": notes} if notes else {})}
-    text = yaml.safe_dump({**body, "metadata": meta}, sort_keys=True, width=100)
-    return _TIME.sub("2026-01-01T12:00:00Z", text)
+    body = {**body, "metadata": meta}
+    if "uid" in body.get("status", {}):
+        body["status"] = {**body["status"], "uid": _AGENT_UID}
+    text = yaml.safe_dump(body, sort_keys=True, width=100)
+    return _TIME.sub("2026-01-01T12:00:00Z", text.replace(meta["namespace"], "agents"))
 
 
 def write(name: str, body: Json) -> Path:
