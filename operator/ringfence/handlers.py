@@ -152,7 +152,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.scanning.disabled = True  # no watch of CRDs and namespaces
     chosen.peering.standalone = True  # no peering objects, no write a minute
     chosen.posting.enabled = False  # Events are our own
-    chosen.watching.chunk_size = 500
+    chosen.watching.chunk_size = 100
     chosen.watching.server_timeout = 300  # an int: the API server refuses "300.0"
     chosen.networking.request_timeout = 30.0
     chosen.networking.connect_timeout = 10.0

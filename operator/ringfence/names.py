@@ -13,6 +13,8 @@ FIELD_MANAGER: Final = "ringfence-operator"
 
 DEFAULT_CLASS_ANNOTATION: Final = f"{GROUP}/is-default-class"
 SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
+EGRESS_HASH_ANNOTATION: Final = f"{GROUP}/egress-hash"
+"""Changes with the allowlist: a changed Pod makes the kubelet renew the proxy's volume at once."""
 SANDBOX_UID_LABEL: Final = f"{GROUP}/sandbox-uid"
 
 MANAGED_BY_LABELS: Final = {

@@ -59,7 +59,7 @@ def plan(seen: Observed, settings: Settings) -> Plan:
         return _refuse(seen, settings, refusal)
     if seen.status.get("uid") != case.uid:
         return _record_uid(case)
-    return _remove(case) or _prepare(case) or _start(case) or _settle(case)
+    return _remove(case) or _prepare(case) or _start(case) or _nudge(case) or _settle(case)
 
 
 def rejection(seen: Observed, error: ApiError) -> Plan:
@@ -202,6 +202,20 @@ def _start(case: Accepted) -> Plan | None:
     if pause > 0:
         return Plan(requeue_after=pause)
     return replace(_say_starting(case), again=True)
+
+
+def _nudge(case: Accepted) -> Plan | None:
+    """A changed allowlist changes an annotation, or the kubelet would take a minute to notice."""
+    pod = case.seen.pod
+    if pod is None or not _is_current(case, pod) or _same_egress(case, pod):
+        return None
+    return Plan(apply=(case.pod,), again=True)
+
+
+def _same_egress(case: Accepted, pod: Json) -> bool:
+    key = names.EGRESS_HASH_ANNOTATION
+    wanted, seen = (body["metadata"].get("annotations", {}) for body in (case.pod, pod))
+    return bool(wanted[key] == seen.get(key))
 
 
 def _pause_left(case: Accepted) -> float:

@@ -292,11 +292,13 @@ async def test_changed_allowlist_reaches_proxy_and_policy_without_a_new_pod() ->
     world = await ready()
     uid = world.child(POD)["metadata"]["uid"]
     before = world.child(CONFIG_MAP)["data"]
+    egress = world.child(POD)["metadata"]["annotations"]["ringfence.dev/egress-hash"]
     world.edit_spec(egress={"allow": []})
     await world.run()
     assert world.child(CONFIG_MAP)["data"] != before
     assert world.child(NETWORK_POLICY)["spec"]["egress"] == []
     assert world.child(POD)["metadata"]["uid"] == uid
+    assert world.child(POD)["metadata"]["annotations"]["ringfence.dev/egress-hash"] != egress
     assert world.condition("UpToDate")["status"] == "True"
     assert all(e["reason"] != "DriftRepaired" for e in world.kube.events)
 

@@ -28,7 +28,7 @@ _OPTIONAL_ANNOTATIONS: Final = {
 
 
 def pod(wanted: Effective, settings: Settings, uid: int) -> Json:
-    """The hardened Pod, with the hash of its spec in an annotation.
+    """The hardened Pod, with the hashes of its spec and of its allowlist in annotations.
 
     Args:
         wanted: The accepted Sandbox.
@@ -36,13 +36,15 @@ def pod(wanted: Effective, settings: Settings, uid: int) -> Json:
         uid: User id of the agent, unique among all Sandboxes.
     """
     body = harden(_pod(wanted, settings), wanted.rules, uid)
-    body["metadata"]["annotations"][names.SPEC_HASH_ANNOTATION] = spec_hash(body)
+    body["metadata"]["annotations"] |= {
+        names.SPEC_HASH_ANNOTATION: _short_hash(body["spec"]),
+        names.EGRESS_HASH_ANNOTATION: _short_hash([r.model_dump() for r in wanted.egress]),
+    }
     return body
 
 
-def spec_hash(body: Json) -> str:
-    """Short hash of a built Pod's spec: a different one means the Pod is outdated."""
-    canonical = json.dumps(body["spec"], sort_keys=True, separators=(",", ":"))
+def _short_hash(content: object) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
