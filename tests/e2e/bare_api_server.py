@@ -27,6 +27,7 @@ class BareApiServer:
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
+        self.helm_name = "helm"
         self._bin = config.default_paths().bin
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
@@ -35,7 +36,7 @@ class BareApiServer:
 
     def helm(self, *words: str | Path) -> str:
         """What Helm prints; raises with what it complains about."""
-        return self._run(self._bin / "helm", *words)
+        return self._run(self._bin / self.helm_name, *words)
 
     def get(self, *words: str) -> Json:
         """An object as JSON."""

@@ -32,6 +32,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareApiServer]
 @pytest.fixture
 def server(running: BareApiServer) -> Iterator[BareApiServer]:
     """The server without Ringfence; what a test leaves is removed."""
+    running.helm_name = "helm"
     yield running
     running.helm("uninstall", *RELEASE, "--ignore-not-found")
     # Not the namespace: without controllers a namespace never ends.
@@ -62,7 +63,13 @@ def _class_spec(server: BareApiServer) -> Json:
     return found
 
 
-def test_helm_installs_everything_with_one_command(server: BareApiServer) -> None:
+HELMS = ["helm", *(name for name in ("helm3",) if (config.default_paths().bin / name).exists())]
+"""Helm 3 too, if it lies in the cache as `helm3` (go install helm.sh/helm/v3/cmd/helm@v3.22.0)."""
+
+
+@pytest.mark.parametrize("helm", HELMS)
+def test_helm_installs_everything_with_one_command(server: BareApiServer, helm: str) -> None:
+    server.helm_name = helm
     notes = _install(server)
     assert "kubectl -n agents get rfs" in notes
     assert "WARNING" not in notes
@@ -91,9 +98,11 @@ def test_upgrade_changes_the_crds_and_the_default_class(
     assert _class_spec(server)["userNamespaces"] == "Enabled"
 
 
+@pytest.mark.parametrize("helm", HELMS)
 def test_removal_keeps_crds_sandboxes_and_class_and_a_new_release_takes_them_over(
-    server: BareApiServer,
+    server: BareApiServer, helm: str
 ) -> None:
+    server.helm_name = helm
     _install(server)
     server.create({**SANDBOX, "metadata": {"name": "a", "namespace": "default"}})
     uids = [server.get(*what)["metadata"]["uid"] for what in _KEPT]
