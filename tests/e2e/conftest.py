@@ -42,13 +42,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     if "cluster" not in wanted or session.config.getoption("collectonly"):
         return
-    made = Cluster()
-    session.config.stash[_STARTED_HERE] = not made.running()
     try:
+        session.config.stash[_STARTED_HERE] = Cluster().up()
         if "ringfence" in wanted:
             product.up()
-        else:
-            made.up()
     except ClusterError as error:
         pytest.exit(f"the cluster did not come up: {error}", returncode=1)
 

@@ -36,9 +36,9 @@ class Cluster:
         """The state directory; `audit.log` and `logs/` are in it."""
         return self.paths.state
 
-    def up(self) -> None:
-        """Bring the cluster up; at once if it is up."""
-        self._driver.create()
+    def up(self) -> bool:
+        """Bring the cluster up; False, and at once, if it was up."""
+        return self._driver.create()
 
     def down(self) -> None:
         """Remove the cluster."""

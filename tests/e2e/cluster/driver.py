@@ -22,8 +22,8 @@ class DriverName(StrEnum):
 class Driver(Protocol):
     """A cluster that can be created, looked at and deleted."""
 
-    def create(self) -> None:
-        """Bring the cluster up; does nothing if it is up."""
+    def create(self) -> bool:
+        """Bring the cluster up; False if it was up already."""
 
     def delete(self) -> None:
         """Remove the cluster and everything it made, except caches."""

@@ -40,16 +40,18 @@ class EmbeddedDriver:
         self.node = Node(self.supervisor)
         self._progress = progress or Progress()
 
-    def create(self) -> None:
-        """Bring the cluster up, or repair it, or find that it is up."""
+    def create(self) -> bool:
+        """Bring the cluster up, or repair it, or find that it is up; True if it is a new one."""
         _require_root_on_linux()
         with _lock(self._progress):
             if not self._complete():
                 self._create_anew()
-            elif self.all_alive():
+                return True
+            if self.all_alive():
                 self._progress.note(f"already up: {self._hint()}")
             else:
                 self._bringup().repair()
+            return False
 
     def delete(self) -> None:
         """Remove everything but the cache."""

@@ -27,13 +27,15 @@ class KindDriver:
         self._paths = paths
         self._run = runner
 
-    def create(self) -> None:
+    def create(self) -> bool:
         """Create the cluster unless it exists."""
         self._paths.state.mkdir(parents=True, exist_ok=True)
-        if NAME not in self._kind("get", "clusters").split():
+        missing = NAME not in self._kind("get", "clusters").split()
+        if missing:
             image = f"kindest/node:{config.KUBERNETES_VERSION}"
             self._kind("create", "cluster", "--name", NAME, "--image", image, "--wait", "120s")
         self.kubeconfig().write_text(self._kind("get", "kubeconfig", "--name", NAME))
+        return missing
 
     def delete(self) -> None:
         """Delete the cluster."""

@@ -34,7 +34,7 @@ def paths(tmp_path: Path) -> config.Paths:
 
 def test_create_makes_the_cluster_with_our_kubernetes_version(paths: config.Paths) -> None:
     kind = FakeKind()
-    KindDriver(paths, kind).create()
+    assert KindDriver(paths, kind).create()
     image = f"kindest/node:{config.KUBERNETES_VERSION}"
     assert kind.calls == [
         ("kind", "get", "clusters"),
@@ -46,7 +46,7 @@ def test_create_makes_the_cluster_with_our_kubernetes_version(paths: config.Path
 
 def test_create_leaves_an_existing_cluster_alone(paths: config.Paths) -> None:
     kind = FakeKind(clusters="other\nringfence\n")
-    KindDriver(paths, kind).create()
+    assert not KindDriver(paths, kind).create()
     assert [call[1] for call in kind.calls] == ["get", "get"]
 
 
