@@ -198,7 +198,8 @@ def test_every_selector_selects_its_own_pods_alone(chart: Rendered, kind: str) -
         selector = spec.get("podSelector") or spec["selector"]
         wanted = selector.get("matchLabels", selector)
         hit = [n for n, t in templates.items() if wanted.items() <= t["metadata"]["labels"].items()]
-        assert len(hit) == 1, obj["metadata"]["name"]
+        component = obj["metadata"]["labels"]["app.kubernetes.io/component"]
+        assert hit == [f"ringfence-{component}"], obj["metadata"]["name"]
 
 
 def test_service_monitor_without_its_service_is_refused(render_with: Render) -> None:
