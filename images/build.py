@@ -6,8 +6,6 @@ Run as `python -m images.build build all` from the repository's root. Archives a
 
 import fcntl
 import hashlib
-import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -106,7 +104,7 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            with _step(f"{path.name}: wait for another build"):
+            with _step(f"{path.name.split('.')[1]}: wait for another build"):
                 fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
@@ -114,6 +112,8 @@ def _locked(path: Path) -> Iterator[None]:
 @contextmanager
 def _step(title: str) -> Iterator[None]:
     begin = time.monotonic()
+    if not _console.is_terminal:
+        _console.print(f"… {title}")
     with _console.status(title):
         yield
     _console.print(f"[green]✓[/] {title} [dim]{time.monotonic() - begin:.1f} s[/]")

@@ -32,8 +32,10 @@ def make_root(recipe: Recipe, work: Path) -> Path:
     packages = recipe.debian.packages
     if recipe.debian.install == "full":
         _mmdebstrap(root, "--variant=minbase", f"--include={','.join(packages)}")
-        shutil.copy(recipe.script, root / "tmp")
-        _run("chroot", str(root), "sh", f"/tmp/{recipe.script.name}")
+        shutil.copy(recipe.script, root)
+        _run("chroot", str(root), "sh", f"/{recipe.script.name}")
+        for leftover in (recipe.script.name, "etc/resolv.conf", "etc/hostname"):
+            (root / leftover).unlink(missing_ok=True)
         return root
     # Nothing is bootstrapped: the hook unpacks packages with the apt lists of the wanted suite.
     script = shlex.join(["sh", str(recipe.script)])

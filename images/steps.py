@@ -56,7 +56,8 @@ def extra_ca(certificate: Path) -> Step:
 
 
 def _debian(recipe: Recipe) -> Step:
-    inputs = [recipe.debian.model_dump_json(), recipe.script.read_bytes(), *debian.OPTIONS]
+    packages = recipe.debian.model_dump_json()
+    inputs: list[str | bytes] = [packages, recipe.script.read_bytes(), *debian.OPTIONS]
     return Step("debian", _key(inputs), lambda work, _below: debian.make_root(recipe, work))
 
 
@@ -101,9 +102,7 @@ def _project(recipe: Recipe) -> Step:
         return root
 
     inputs = [
-        item
-        for path in _project_files()
-        for item in (str(path), (REPOSITORY / path).read_bytes())
+        item for path in _project_files() for item in (str(path), (REPOSITORY / path).read_bytes())
     ]
     return Step("project", _key([*inputs, _code("wheels.py")]), fill)
 

@@ -1,7 +1,8 @@
 """Installs locked wheels below a directory that becomes a layer of an image.
 
-Run as `python3 wheels.py LOCK|WHEEL ROOT TARGET` in the Containerfiles, imported by images/build.py:
-so it knows the standard library alone. It must not resolve anything: the lock names every file by hash.
+Run as `python3 wheels.py LOCK|WHEEL ROOT TARGET` by the Containerfiles and imported by
+images/build.py, so it knows the standard library alone. It must not resolve anything: the lock
+names every file by hash.
 """
 
 import os
