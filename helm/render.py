@@ -55,7 +55,7 @@ def helm_binary() -> str:
     for candidate in (str(Path(cache) / "bin" / "helm"), "helm"):
         if found := shutil.which(candidate):
             return found
-    message = "helm is missing: run `make tools`, or put Helm 3.14 or newer on the PATH"
+    message = "helm is missing: put Helm 3 or 4 on the PATH; `make unit` downloads one"
     raise RenderError(message)
 
 
