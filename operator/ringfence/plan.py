@@ -26,6 +26,10 @@ ALTERED_PAUSE_SECONDS: Final = 60.0
 
 _INTACT: Final = "PodIntact"
 
+UNWATCHED_SECONDS: Final = 15.0
+"""Time between two looks at a cause whose end no watch reports."""
+_UNWATCHED: Final = frozenset({Reason.NAME_CONFLICT, Reason.UIDS_EXHAUSTED})
+
 
 class Removal(NamedTuple):
     """An object to delete, and the uid that it must still have."""
@@ -78,6 +82,8 @@ def _refuse(seen: Observed, settings: Settings, refusal: Refused) -> Plan:
     """No new Pod. One that runs keeps running, but loses its network: no class vouches for it."""
     ready = Observation("Ready", "False", refusal.reason, refusal.message)
     written = _statement(seen, [ready], "Pending", _kept_details(seen))
+    if refusal.reason in _UNWATCHED:
+        written = replace(written, requeue_after=UNWATCHED_SECONDS)
     pod = seen.pod
     if pod is None or not is_ours(pod, seen.owner.uid):
         return written
@@ -196,12 +202,16 @@ def _what(case: Accepted, kind: Kind, wanted: Json) -> str:
 def _start(case: Accepted) -> Plan | None:
     if case.seen.pod is not None:
         return None
-    if conditions.ready_reason(case.seen.status) != Reason.POD_ALTERED:
+    if not _was_altered(case):
         return Plan(apply=(case.pod,), again=True)
     pause = _pause_left(case)
     if pause > 0:
         return Plan(requeue_after=pause)
     return replace(_say_starting(case), again=True)
+
+
+def _was_altered(case: Accepted) -> bool:
+    return conditions.ready_reason(case.seen.status) == Reason.POD_ALTERED
 
 
 def _nudge(case: Accepted) -> Plan | None:
@@ -233,6 +243,8 @@ def _settle(case: Accepted) -> Plan:
         return Plan()
     state = pod_state(pod)
     if pod["metadata"].get("deletionTimestamp"):
+        if _was_altered(case):
+            return Plan()
         message = f"Pod {pod['metadata']['name']} is ending and will be replaced"
         state = PodState("False", Reason.STARTING, message, "Starting")
     observations = conditions.observe_pod(state, pod, current=_is_current(case, pod))

@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+import product
 import support
 from cluster import Cluster, ClusterError
 
@@ -20,7 +23,7 @@ REFUSED_AT_THE_DOOR = {
     ),
     "role": ({"identity": {"roleArn": "admin"}}, "spec.identity.roleArn"),
     "restart": ({"restartPolicy": "Sometimes"}, "spec.restartPolicy"),
-    "unknown": ({"hostNetwork": True}, "spec.hostNetwork"),
+    "unknown": ({"hostNetwork": True}, "hostNetwork"),
     "type": ({"command": "sh"}, "spec.command"),
 }
 
@@ -55,38 +58,58 @@ def test_refused_sandbox_says_why(cluster: Cluster, namespace: str, reason: str)
 
 
 @pytest.fixture
-def special_class(cluster: Cluster, namespace: str) -> str:
-    """A class that permits a missing image and an impossible node."""
-    name = f"special-{namespace}"
-    spec = {
-        "images": {"default": "ringfence.dev/missing:none"},
-        "nodeSelector": {"no": "such-node"},
-    }
-    kind = {"apiVersion": "ringfence.dev/v1alpha1", "kind": "SandboxClass"}
-    support.apply(
-        cluster,
-        {**kind, "metadata": {"name": name}, "spec": spec},
-        {
-            **kind,
-            "metadata": {"name": f"{name}-here"},
-            "spec": {"images": {"default": "ringfence.dev/missing:none"}},
-        },
-    )
-    return name
+def make_class(cluster: Cluster, namespace: str) -> Iterator[Callable[..., str]]:
+    """Makes a class of the given spec, and removes it after the test."""
+    name = f"class-{namespace}"
+
+    def make(**spec: Any) -> str:
+        kind = {"apiVersion": "ringfence.dev/v1alpha1", "kind": "SandboxClass"}
+        support.apply(cluster, {**kind, "metadata": {"name": name}, "spec": spec})
+        return name
+
+    yield make
+    cluster.kubectl("delete", "sandboxclass", name, "--ignore-not-found")
 
 
 def test_unschedulable_sandbox_says_so_and_starts_once_it_fits(
-    cluster: Cluster, namespace: str, special_class: str
+    cluster: Cluster, namespace: str, make_class: Callable[..., str]
 ) -> None:
-    name = support.create_sandbox(cluster, namespace, className=special_class)
+    label = f"test.ringfence.dev/{namespace}"
+    standard = support.get(cluster, "sandboxclass", "", "standard")
+    assert standard is not None
+    class_name = make_class(images=standard["spec"]["images"], nodeSelector={label: "yes"})
+    name = support.create_sandbox(cluster, namespace, className=class_name)
     found = support.wait_for(cluster, namespace, name, "Unschedulable")
     assert "node" in support.condition(found)["message"]
+    cluster.kubectl("label", "node", "node-1", f"{label}=yes")
+    support.wait_ready(cluster, namespace, name)
+    cluster.kubectl("label", "node", "node-1", f"{label}-")
 
 
-def test_missing_image_is_named(cluster: Cluster, namespace: str, special_class: str) -> None:
-    name = support.create_sandbox(cluster, namespace, className=f"{special_class}-here")
+def test_missing_image_is_named(
+    cluster: Cluster, namespace: str, make_class: Callable[..., str]
+) -> None:
+    class_name = make_class(images={"default": "ringfence.dev/missing:none"})
+    name = support.create_sandbox(cluster, namespace, className=class_name)
     found = support.wait_for(cluster, namespace, name, "ImagePullFailed")
     assert "ringfence.dev/missing:none" in support.condition(found)["message"]
+
+
+def test_missing_seccomp_profile_is_named(cluster: Cluster, namespace: str) -> None:
+    """The installer is stopped while the file is gone, or it would put it back."""
+    where = ("-n", product.NAMESPACE)
+    nowhere = json.dumps({"spec": {"template": {"spec": {"nodeSelector": {"no": "node"}}}}})
+    back = json.dumps({"spec": {"template": {"spec": {"nodeSelector": {"no": None}}}}})
+    daemon_set = "daemonset/ringfence-profiles"
+    cluster.kubectl("patch", daemon_set, *where, "--type=merge", "-p", nowhere)
+    selector = "app.kubernetes.io/component=profiles"
+    cluster.kubectl("wait", "--for=delete", "pod", "-l", selector, *where)
+    cluster.node_exec("rm", "-r", "/var/lib/kubelet/seccomp/ringfence")
+    name = support.create_sandbox(cluster, namespace)
+    found = support.wait_for(cluster, namespace, name, "ContainerCreateFailed")
+    assert "ringfence-profiles DaemonSet" in support.condition(found)["message"]
+    cluster.kubectl("patch", daemon_set, *where, "--type=merge", "-p", back)
+    support.wait_ready(cluster, namespace, name, 90)
 
 
 def test_name_of_253_characters_works(cluster: Cluster, namespace: str) -> None:

@@ -23,6 +23,8 @@ class FakeKube:
         self.writes: Counter[str] = Counter()
         self.log: list[str] = []
         self.fault: Fault = lambda _verb, _kind: None
+        self.graceful = False
+        """True: a deleted Pod ends only when the test removes it, as with a real kubelet."""
         self._serial = 0
 
     def put(self, kind: Kind, body: Json) -> Json:
@@ -66,7 +68,10 @@ class FakeKube:
         found = self.objects.get((kind, namespace, name))
         if found and found["metadata"]["uid"] == uid:
             self._count("delete", kind)
-            del self.objects[kind, namespace, name]
+            if kind == POD and self.graceful:
+                found["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+            else:
+                del self.objects[kind, namespace, name]
 
     async def replace_status(self, obj: Json) -> Json:
         self._maybe_fail("status", SANDBOX)

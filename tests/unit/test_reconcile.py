@@ -246,6 +246,19 @@ async def test_altered_pod_is_removed_and_comes_back_after_a_pause(
     assert world.exists(POD)
 
 
+async def test_altered_pod_is_still_called_altered_while_it_ends() -> None:
+    world = await ready()
+    world.kube.graceful = True
+    _edit_image(world.child(POD))
+    await world.run()
+    await world.run()
+    assert world.condition()["reason"] == "PodAltered"
+    del world.kube.objects[POD, *KEY]
+    await world.run()
+    assert world.condition()["reason"] == "PodAltered"
+    assert not world.exists(POD)
+
+
 async def test_webhook_that_alters_every_pod_gets_one_pod_a_minute() -> None:
     world = await ready()
     made = 0
@@ -372,7 +385,7 @@ async def test_foreign_object_of_the_same_name_is_never_touched(kind: Kind) -> N
         "spec": {},
     }
     stored = world.kube.put(kind, foreign)
-    await world.run()
+    assert await world.run() == 15
     assert world.condition()["reason"] == "NameConflict"
     assert world.child(kind) == stored
     assert not world.kube.writes["apply"]
