@@ -36,7 +36,8 @@ def observe_pod(state: PodState, pod: Json | None, *, current: bool) -> list[Obs
         current: False if the Pod was built from an older spec.
     """
     found = [Observation("Ready", state.ready, state.reason, state.message), _scheduled(pod)]
-    if pod is not None:
+    # A fresh Pod says nothing new until it has a node: that saves a write per Sandbox.
+    if pod is not None and (not current or is_condition_true(pod, "PodScheduled")):
         found.append(_up_to_date(pod, current=current))
     if state.phase in {"Succeeded", "Failed"}:
         found.append(Observation("Finished", "True", state.reason, state.message))

@@ -50,7 +50,7 @@ def test_empty_allowlist_refuses_even_the_package_index(cluster: Cluster, namesp
 
 def test_changed_allowlist_reaches_the_running_proxy(cluster: Cluster, namespace: str) -> None:
     name = support.sandbox(cluster, namespace)
-    url = f"https://{allowlist.default_hosts()[0]}/simple/"
+    url = f"https://{allowlist.default_hosts()[0]}/simple/seaborn/"
     assert " 200" in support.python(cluster, namespace, name, FETCH % url)
     before = _proxy(cluster, namespace, name)
     support.create_sandbox(cluster, namespace, name, egress={"allow": []})

@@ -25,7 +25,7 @@ def test_rest_resync_and_restart_of_the_operator_write_nothing(
 ) -> None:
     support.sandbox(cluster, namespace)
     time.sleep(5)
-    count = WriteCount(cluster)
+    count = WriteCount(cluster, namespace)
     time.sleep(10)
     _restart_operator(cluster)
     time.sleep(10)
@@ -34,7 +34,7 @@ def test_rest_resync_and_restart_of_the_operator_write_nothing(
 
 def test_create_stays_within_the_write_budget(cluster: Cluster, namespace: str) -> None:
     time.sleep(5)
-    count = WriteCount(cluster)
+    count = WriteCount(cluster, namespace)
     support.sandbox(cluster, namespace)
     time.sleep(5)
     writes = count.by_verb()

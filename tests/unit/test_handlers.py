@@ -160,7 +160,8 @@ async def test_watching_writes_nothing_and_asks_for_nothing_but_list_and_watch(
         for number in range(20):
             server.put("sandboxes", _sandbox(str(number)))
             server.put("pods", _child(str(number)))
-        assert len(await watching.next_keys(20)) == 20
+        expected = {KEY} | {Key("ns", str(number)) for number in range(20)}
+        assert await watching.next_keys(21) == expected
         for number in range(20):
             server.put("sandboxes", {**_sandbox(str(number)), "status": {"phase": "Running"}})
             server.drop("sandboxes", "ns", str(number))

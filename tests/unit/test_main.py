@@ -21,6 +21,9 @@ from ringfence.api import Json
 from ringfence.main import PartEnded, supervise
 
 OPERATOR = Path(__file__).parents[2] / "operator"
+EXIT_SECONDS = 15.0
+"""Half of the time that a kubelet gives; it takes one second, or five if a part hangs."""
+
 CLASS: Json = {
     "apiVersion": names.API_VERSION,
     "kind": "SandboxClass",
@@ -131,7 +134,7 @@ async def test_a_sandbox_becomes_children_and_sigterm_ends_the_operator_well(
     assert 'ringfence_api_requests_total{code="200",kind="Pod",verb="apply"} 2.0' in scraped
     assert "process_resident_memory_bytes" in scraped
     process.send_signal(signal.SIGTERM)
-    output, errors = await asyncio.wait_for(process.communicate(), 5.0)
+    output, errors = await asyncio.wait_for(process.communicate(), EXIT_SECONDS)
     assert process.returncode == 0, output.decode()
     assert errors == b""
     for line in output.splitlines():
@@ -145,7 +148,7 @@ async def test_a_restart_writes_nothing(server: FakeApiServer, operator: Running
     await until(lambda: ("pods", "ns", "a") in server.objects)
     await asyncio.sleep(0.3)
     process.send_signal(signal.SIGTERM)
-    await asyncio.wait_for(process.communicate(), 5.0)
+    await asyncio.wait_for(process.communicate(), EXIT_SECONDS)
     server.counts.clear()
     process = await operator.start()
     await until(lambda: server.counts["GET pods"] > 0 and server.watching("pods"))

@@ -80,6 +80,23 @@ class World:
         }
 
 
+async def ready_in_steps() -> World:
+    """As a real cluster does it: an event for each step of scheduler and kubelet."""
+    world = World(sandbox())
+    await world.run()
+    await world.run()
+    pod = world.child(POD)
+    pod["spec"]["nodeName"] = "node-1"
+    pod["status"] = {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "True"}],
+    }
+    await world.run()
+    world.run_pod()
+    await world.run()
+    return world
+
+
 async def ready(body: Json | None = None, **kwargs: Any) -> World:
     world = World(body or sandbox(), **kwargs)
     await world.run()
@@ -110,7 +127,8 @@ async def test_pod_is_never_applied_before_its_network_policy() -> None:
 
 
 async def test_create_stays_within_the_write_budget() -> None:
-    world = await ready()
+    world = await ready_in_steps()
+    assert world.condition()["reason"] == "PodReady"
     assert world.kube.writes["apply"] <= 6
     assert world.kube.writes["status"] <= 3
     assert world.kube.writes["event"] <= 3

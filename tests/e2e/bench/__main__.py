@@ -83,7 +83,7 @@ def _sandbox(name: str, image: str) -> Json:  # noqa: ARG001 - the class names t
 
 def _serial(cluster: Cluster, image: str) -> Json:
     times: dict[str, list[float]] = {"pod": [], "sandbox": []}
-    count = WriteCount(cluster)
+    count = WriteCount(cluster, NAMESPACE)
     with (
         ReadyWatch(cluster, "pods", NAMESPACE) as pods,
         ReadyWatch(cluster, "sandboxes", NAMESPACE) as sandboxes,
@@ -124,10 +124,10 @@ def _delete(cluster: Cluster, pods: ReadyWatch) -> None:
 def _at_rest(cluster: Cluster) -> Json:
     name = support.sandbox(cluster, NAMESPACE, "resting")
     time.sleep(5)
-    count = WriteCount(cluster)
+    count = WriteCount(cluster, NAMESPACE)
     time.sleep(60)
     rest = sum(count.by_verb().values())
-    count = WriteCount(cluster)
+    count = WriteCount(cluster, NAMESPACE)
     where = ("-n", product.NAMESPACE)
     cluster.kubectl("rollout", "restart", "deployment/ringfence-operator", *where)
     cluster.kubectl("rollout", "status", "deployment/ringfence-operator", *where, "--timeout=90s")

@@ -10,9 +10,10 @@ _VERBS = {"create", "update", "patch", "delete"}
 
 
 class WriteCount:
-    """Writes of the operator since this object was made."""
+    """Writes of the operator in one namespace since this object was made."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._namespace = namespace
         self._log = cluster.state / "audit.log"
         self._start = self._log.stat().st_size
 
@@ -22,17 +23,17 @@ class WriteCount:
         with self._log.open("rb") as log:
             log.seek(self._start)
             for line in log:
-                if entry := _write_of(json.loads(line)):
+                if entry := _write_of(json.loads(line), self._namespace):
                     found[entry] += 1
         return found
 
 
-def _write_of(event: dict[str, object]) -> str | None:
+def _write_of(event: dict[str, object], namespace: str) -> str | None:
     user, target = event["user"], event.get("objectRef")
     if not isinstance(user, dict) or not isinstance(target, dict):
         return None
     ours = user["username"] == OPERATOR and event["stage"] == "ResponseComplete"
-    if not ours or event["verb"] not in _VERBS:
+    if not ours or event["verb"] not in _VERBS or target.get("namespace") != namespace:
         return None
     subresource = f"/{target['subresource']}" if target.get("subresource") else ""
     return f"{event['verb']} {target['resource']}{subresource}"
