@@ -39,6 +39,8 @@ check: $(STAMP) ## Lint, types, layers, generated files
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m ringfence.crd --check
 	@$(BIN)/python -m ringfence.profiles --check
+	@$(BIN)/python -m ringfence.metrics --check
+	@$(BIN)/python -m images.build containerfiles --check
 
 .PHONY: unit
 unit: $(STAMP) ## Unit tests
