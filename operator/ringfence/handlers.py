@@ -157,7 +157,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30.0
     chosen.networking.connect_timeout = 10.0
     chosen.networking.enforce_retry_after = True
-    chosen.queueing.idle_timeout = 0.2  # a task per object lives this long after its last event
+    chosen.queueing.idle_timeout = 1.0  # a task per object lives this long after its last event
     chosen.persistence.diffbase_storage = _NoEssence([])
     chosen.persistence.progress_storage = kopf.MultiProgressStorage([])
     chosen.process.ultimate_exiting_timeout = 10.0
