@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ringfence import __version__, endpoints, handlers, kube, log
 from ringfence.api import Json
@@ -167,6 +167,22 @@ async def operate(settings: Settings) -> None:
         await Operator(api, settings, metrics).run(stop, take_signals)
 
 
+async def _operate_and_exit(settings: Settings) -> NoReturn:
+    """Ends the process here and now, when all that is ours has ended.
+
+    When one watch of kopf dies, kopf leaves the others running. Such a task swallows a cancellation
+    that comes while it connects, and asyncio.run would wait for it without end.
+    """
+    code = 0
+    try:
+        await operate(settings)
+    except Exception:  # noqa: BLE001 - whatever it was, it is logged and the process ends
+        _log.exception("the operator ends, as a part of it failed")
+        code = 1
+    sys.stdout.flush()
+    os._exit(code)
+
+
 def _signal_taker(stop: asyncio.Event) -> Callable[[], None]:
     loop = asyncio.get_running_loop()
 
@@ -203,12 +219,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         _log.error("the environment is not as it should be: %s", error)
         return 2
-    try:
-        asyncio.run(operate(settings))
-    except Exception:  # noqa: BLE001 - whatever it was, it is logged and the process ends
-        _log.exception("the operator ends, as a part of it failed")
-        return 1
-    return 0
+    return asyncio.run(_operate_and_exit(settings))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class FakeApiServer:
         self.counts: Counter[str] = Counter()
         self.requests: list[web.Request] = []
         self.fault: Fault = lambda _: None
-        self.hold: Callable[[], Awaitable[object]] | None = None
+        self.hold: Callable[[web.Request], Awaitable[object]] | None = None
         self._versions = itertools.count(1)
         self._watchers: list[_Watcher] = []
         application = web.Application()
@@ -137,7 +137,7 @@ class FakeApiServer:
     async def _serve(self, request: web.Request) -> Answer:
         self.requests.append(request)
         if self.hold:
-            await self.hold()
+            await self.hold(request)
         if faulty := self.fault(request):
             return faulty
         if found := _discovery(request.path.rstrip("/")):

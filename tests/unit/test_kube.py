@@ -216,7 +216,7 @@ async def test_a_server_that_does_not_answer_is_given_up(
 ) -> None:
     monkeypatch.setattr(kube, "_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
     released = asyncio.Event()
-    server.hold = released.wait
+    server.hold = lambda _: released.wait()
     with pytest.raises(ApiError) as caught:
         await api.get(POD, "ns", "a")
     released.set()

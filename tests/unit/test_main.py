@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from api_access import write_kubeconfig
 from fake_api_server import FakeApiServer, status
@@ -177,6 +178,26 @@ async def test_a_watch_that_dies_ends_the_process_with_an_error(
     output, _ = await asyncio.wait_for(process.communicate(), 10.0)
     assert process.returncode == 1
     assert b"Error in the watch-stream" in output
+
+
+async def test_a_watch_that_dies_while_another_connects_still_ends_the_process(
+    server: FakeApiServer, operator: Running
+) -> None:
+    released, held = asyncio.Event(), asyncio.Event()
+
+    async def hold_a_watch(request: web.Request) -> None:
+        if request.path.endswith("/configmaps") and "watch" in request.query:
+            held.set()
+            await released.wait()
+
+    server.hold = hold_a_watch
+    process = await operator.start()
+    await asyncio.wait_for(held.wait(), 15.0)
+    await until(lambda: server.watching("sandboxes"))
+    server.break_watches(code=500)
+    await asyncio.wait_for(process.communicate(), 5.0)
+    released.set()
+    assert process.returncode == 1
 
 
 async def test_a_missing_setting_is_named(tmp_path: Path) -> None:
