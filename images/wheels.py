@@ -53,6 +53,7 @@ def _arrange(root: Path, site: Path) -> None:
     _place_envoy(programs, site)
     _place_scripts(programs, site / "bin")
     _trust_the_system(site)
+    _forget_the_builder(site)
     shutil.rmtree(site / "pandas/tests", ignore_errors=True)  # 30 MB that only pandas.test() reads
 
 
@@ -101,6 +102,20 @@ def _trust_the_system(site: Path) -> None:
         if bundle.exists():
             bundle.unlink()
             bundle.symlink_to(CA_BUNDLE)
+
+
+def _forget_the_builder(site: Path) -> None:
+    """Drop what pip notes about this machine: its paths, and hashes of scripts that name them."""
+    for note in site.glob("*.dist-info/direct_url.json"):
+        note.unlink()
+    for record in site.glob("*.dist-info/RECORD"):
+        lines = record.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if "direct_url.json" not in line and not _is_script(line)]
+        record.write_text("".join(kept))
+
+
+def _is_script(line: str) -> bool:
+    return line.startswith(("../../bin/", "bin/"))
 
 
 if __name__ == "__main__":

@@ -93,6 +93,24 @@ def members(archive: Path) -> Iterator[tarfile.TarInfo]:
                 yield from inner
 
 
+def files_with(archive: Path, text: bytes) -> list[str]:
+    """Return the files of an OCI archive that contain this text."""
+    with tarfile.open(archive) as tar:
+        manifest, _config = _documents(tar)
+        found = []
+        for layer in manifest["layers"]:
+            with tarfile.open(fileobj=_open(tar, _blob(layer["digest"]))) as inner:
+                files = (entry for entry in inner if entry.isfile())
+                found += [entry.name for entry in files if text in _content(inner, entry)]
+    return found
+
+
+def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    stream = tar.extractfile(entry)
+    assert stream is not None, entry.name
+    return stream.read()
+
+
 def manifest_digest(archive: Path) -> str:
     """Return what identifies an archive's image."""
     with tarfile.open(archive) as tar:
