@@ -38,7 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # Blocked before anything else, so that a signal during the first write is not lost and none
     # can end a write half way. A blocked signal also reaches process 1 of a container.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    try:
+        return _run(options)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         content = render(node_arch(platform.machine()))
     except NotInstalledError as error:

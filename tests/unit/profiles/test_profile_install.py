@@ -177,3 +177,9 @@ def test_sigterm_ends_it_at_once_with_success_and_without_heavy_imports(
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(DEADLINE) == 0
     assert time.monotonic() - started < 1.0
+
+
+def test_a_finished_run_leaves_the_callers_signals_as_they_were(tmp_path: Path) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    main(["--once", "--seccomp-root", str(tmp_path)])
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
