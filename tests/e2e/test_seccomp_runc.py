@@ -13,12 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from cluster.progress import Progress
+from cluster.rootfs import prepare_host
 from probes import syscalls
 from probes.expected import indistinguishable, wrong_under_profile
 from probes.runc import Container, run
 from ringfence.profiles.seccomp import Arch, profile
 
 PROBE = Path(syscalls.__file__)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _runc() -> None:
+    prepare_host(Progress())
 
 
 def _answers(*, filtered: bool, privileged: bool) -> dict[str, int]:

@@ -22,6 +22,7 @@ NAMESPACE = "bench"
 SERIAL_RUNS = 15
 AT_ONCE = 40
 MANY = 500
+_NOWHERE: Json = {"nodeSelector": {"ringfence.dev/no": "node"}}
 
 
 def main() -> None:
@@ -32,26 +33,37 @@ def main() -> None:
     def step(text: str) -> None:
         sys.stderr.write(f"[{time.monotonic() - started:6.1f} s] {text}\n")
 
+    image = _image(cluster)
+    support.apply(cluster, _class("bench", image), _class("bench-nowhere", image, **_NOWHERE))
     cluster.kubectl("create", "namespace", NAMESPACE)
+    result: Json = {}
     try:
-        result = _measure(cluster, step)
+        for name, (text, measure) in _parts(cluster, image).items():
+            step(text)
+            result[name] = measure()
+            step(f"{name}: {json.dumps(result[name])}")  # a later part that fails loses nothing
     finally:
         cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=300s")
-        cluster.kubectl("delete", "sandboxclass", "bench-nowhere", "--ignore-not-found")
+        cluster.kubectl("delete", "sandboxclass", "bench", "bench-nowhere", "--ignore-not-found")
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
 
-def _measure(cluster: Cluster, step: Callable[[str], None]) -> Json:
-    image = _image(cluster)
-    step(f"{SERIAL_RUNS} bare Pods and {SERIAL_RUNS} Sandboxes, one after the other")
-    serial = _serial(cluster, image)
-    step("writes of 60 s of rest and of a restart of the operator")
-    at_rest = _at_rest(cluster)
-    step(f"{AT_ONCE} bare Pods, then {AT_ONCE} Sandboxes, at once")
-    at_once = _at_once(cluster, image)
-    step(f"{MANY} Sandboxes that no node takes")
-    many = _many(cluster)
-    return {"serial": serial, "at_rest": at_rest, "at_once": at_once, "many": many}
+def _parts(cluster: Cluster, image: str) -> dict[str, tuple[str, Callable[[], Json]]]:
+    return {
+        "serial": (
+            f"{SERIAL_RUNS} bare Pods and {SERIAL_RUNS} Sandboxes, one after the other",
+            lambda: _serial(cluster, image),
+        ),
+        "at_once": (
+            f"{AT_ONCE} bare Pods, then {AT_ONCE} Sandboxes, at once",
+            lambda: _at_once(cluster, image),
+        ),
+        "many": (f"{MANY} Sandboxes that no node takes", lambda: _many(cluster)),
+        "at_rest": (
+            "writes of 60 s of rest and of a restart of the operator",
+            lambda: _at_rest(cluster),
+        ),
+    }
 
 
 def _image(cluster: Cluster) -> str:
@@ -78,7 +90,7 @@ def _bare_pod(name: str, image: str) -> Json:
 
 
 def _sandbox(name: str, image: str) -> Json:  # noqa: ARG001 - the class names the image
-    return support.body(NAMESPACE, name)
+    return support.body(NAMESPACE, name, className="bench")
 
 
 def _serial(cluster: Cluster, image: str) -> Json:
@@ -159,7 +171,6 @@ def _at_once(cluster: Cluster, image: str) -> Json:
 
 def _many(cluster: Cluster) -> Json:
     """Sandbox to Pod object, without a kubelet: the class asks for a node that does not exist."""
-    support.apply(cluster, _nowhere(_image(cluster)))
     before = _operator_rss(cluster)
     names = {f"nowhere-{n}" for n in range(MANY)}
     bodies = [support.body(NAMESPACE, n, className="bench-nowhere") for n in sorted(names)]
@@ -179,12 +190,13 @@ def _many(cluster: Cluster) -> Json:
     }
 
 
-def _nowhere(image: str) -> Json:
+def _class(name: str, image: str, **spec: Any) -> Json:
+    """A class that reserves so little that all Sandboxes fit on one node of two cores."""
     return {
         "apiVersion": "ringfence.dev/v1alpha1",
         "kind": "SandboxClass",
-        "metadata": {"name": "bench-nowhere"},
-        "spec": {"images": {"default": image}, "nodeSelector": {"ringfence.dev/no": "node"}},
+        "metadata": {"name": name},
+        "spec": {"images": {"default": image}, "requests": {"cpu": "10m"}, **spec},
     }
 
 

@@ -63,14 +63,10 @@ class ReadyWatch:
             time.sleep(0.005)
 
     def _read(self) -> None:
+        """Kubectl prints one event per line."""
         assert self._process.stdout is not None
-        decoder, text = json.JSONDecoder(), ""
         for line in self._process.stdout:
-            text += line
-            if line != "}\n":
-                continue
-            event, _ = decoder.raw_decode(text)
-            text = ""
+            event = json.loads(line)
             self._note(event["type"], event["object"])
 
     def _note(self, type_: str, body: Json) -> None:

@@ -29,6 +29,7 @@ _HOST_PROGRAMS = {
     "nft": "nftables",
     "nsenter": "util-linux",
     "sysctl": "procps",
+    "runc": "runc",  # tests of the seccomp profile run it by itself
 }
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
