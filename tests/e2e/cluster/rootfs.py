@@ -17,7 +17,7 @@ from cluster.errors import ClusterError
 from cluster.shell import run, run_long
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from cluster.config import Paths
     from cluster.progress import Progress
@@ -62,20 +62,28 @@ _OPTIONS = (
 
 def prepare_host(progress: Progress) -> None:
     """Install the few Debian packages the host itself needs."""
-    missing = [
-        package for program, package in _HOST_PROGRAMS.items() if shutil.which(program) is None
-    ]
+    missing = missing_packages(_HOST_PROGRAMS)
     if not _KEYRING.exists():
         missing.append("debian-archive-keyring")
-    if not missing:
+    install_packages(missing, progress)
+
+
+def missing_packages(programs: Mapping[str, str]) -> list[str]:
+    """The packages of those programs that the host lacks."""
+    return [package for program, package in programs.items() if shutil.which(program) is None]
+
+
+def install_packages(packages: list[str], progress: Progress) -> None:
+    """Install Debian packages on the host."""
+    if not packages:
         return
     if shutil.which("apt-get") is None:
-        message = f"please install {', '.join(missing)}: this host has no apt-get to do it"
+        message = f"please install {', '.join(packages)}: this host has no apt-get to do it"
         raise ClusterError(message)
-    with progress.step(f"Install {' '.join(missing)}"):
+    with progress.step(f"Install {' '.join(packages)}"):
         env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         run_long("apt-get", "update", "-q", env=env)
-        argv = ["apt-get", "install", "-qy", "--no-install-recommends", *missing]
+        argv = ["apt-get", "install", "-qy", "--no-install-recommends", *packages]
         run_long(*argv, env=env)
 
 

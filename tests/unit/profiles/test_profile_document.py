@@ -30,11 +30,14 @@ def test_check_fails_on_a_stale_and_on_a_missing_file(
     assert main(["--check", "--out", str(tmp_path)]) == 1
     assert main(["--out", str(tmp_path)]) == 0
     assert main(["--check", "--out", str(tmp_path)]) == 0
-    (tmp_path / "x86_64.json").write_text("{}")
+    (tmp_path / "seccomp" / "x86_64.json").write_text("{}")
+    (tmp_path / "apparmor" / "sandbox-agent").unlink()
     capsys.readouterr()
     assert main(["--check", "--out", str(tmp_path)]) == 1
-    assert "x86_64.json" in capsys.readouterr().err
-    assert (tmp_path / "x86_64.json").read_text() == "{}"
+    said = capsys.readouterr().err
+    assert "x86_64.json" in said
+    assert "apparmor/sandbox-agent" in said
+    assert (tmp_path / "seccomp" / "x86_64.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize("arch", Arch)
