@@ -1,7 +1,8 @@
 """`python -m helm.render`: writes what follows from a source elsewhere in the repository.
 
-Chart: version, CRD copies, values.yaml, values.schema.json, README. manifests/: install.yaml,
-default-class.yaml, the Argo CD settings. `--check` writes nothing and fails if a file is stale.
+Chart: version, CRD copies, profiles, values.yaml, values.schema.json, README. manifests/:
+install.yaml, default-class.yaml, the Argo CD settings. `--check` writes nothing and fails if a file
+is stale.
 """
 
 import argparse
@@ -12,10 +13,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from helm import values_docs
 from helm.argocd import argocd_cm
+from ringfence.profiles import spo
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CHART: Final = ROOT / "helm" / "ringfence"
@@ -75,12 +79,25 @@ def chart_files() -> dict[Path, str]:
         CHART / "files" / "crds" / crd.name: crd.read_text()
         for crd in sorted((ROOT / "crds").glob("*.yaml"))
     }
+    files |= {
+        CHART / "files" / "security-profiles-operator" / name: _metadata_last(body)
+        for name, body in (
+            ("seccomp-profile.yaml", spo.seccomp_profile()),
+            ("app-armor-profile.yaml", spo.app_armor_profile()),
+        )
+    }
     files[CHART / "Chart.yaml"] = _with_version((CHART / "Chart.yaml").read_text())
     files[CHART / "values.yaml"] = values_docs.values_yaml()
     files[CHART / "values.schema.json"] = values_docs.schema_json()
     table = values_docs.readme_table().replace("\\", "\\\\")
     files[CHART / "README.md"] = _TABLE.sub(table, (CHART / "README.md").read_text())
     return files
+
+
+def _metadata_last(body: dict[str, Any]) -> str:
+    """`body` as YAML that the chart's template can add labels to."""
+    ordered = {k: v for k, v in body.items() if k != "metadata"} | {"metadata": body["metadata"]}
+    return yaml.safe_dump(ordered, sort_keys=False, width=100)
 
 
 def manifest_files() -> dict[Path, str]:

@@ -17,6 +17,13 @@ DnsLabel = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0
 Ipv4OrEmpty = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}(\.[0-9]{1,3}){3})?$")]
 Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+ProfileFile = Annotated[
+    str,
+    StringConstraints(pattern=r"^(([A-Za-z0-9][A-Za-z0-9_.-]*/)*[A-Za-z0-9][A-Za-z0-9_.-]*)?$"),
+]
+ProfileName = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
+]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^:]*[^/:]$")]
 Strings = dict[str, str]
 
@@ -202,8 +209,22 @@ class Operator(Values):
 
 
 class Profiles(Values):
-    """The DaemonSet that writes the seccomp profile to every node."""
+    """Seccomp and AppArmor profile of the agents, and the DaemonSet that puts them on the nodes."""
 
+    provider: Literal["Builtin", "SecurityProfilesOperator", "Preinstalled"] = Field(
+        default="Builtin",
+        description="Who puts the profiles on the nodes. `Builtin`: this chart's DaemonSet. "
+        "`SecurityProfilesOperator`: that operator (1.0 or later, installed before), from the "
+        "objects that this chart then brings. `Preinstalled`: you; name them below.",
+    )
+    seccomp_profile: ProfileFile = Field(
+        default="",
+        description="With `Preinstalled`: the seccomp profile, as a path below the kubelet's "
+        "`seccomp` directory.",
+    )
+    app_armor_profile: ProfileName = Field(
+        default="", description="With `Preinstalled`: name of the loaded AppArmor profile."
+    )
     enabled: bool = Field(
         default=True,
         description="Run it. Turn it off only if the nodes get the profile in another way; "
@@ -283,7 +304,7 @@ class ChartValues(Values):
     proxy: Proxy = Field(default=Proxy(), description="The egress proxy of every Sandbox.")
     dns: Dns = Field(default=Dns(), description="Cluster DNS, for the egress proxies.")
     uids: Uids = Field(default=Uids(), description="User ids of the agents.")
-    profiles: Profiles = Field(default=Profiles(), description="Seccomp profile on the nodes.")
+    profiles: Profiles = Field(default=Profiles(), description="Profiles on the nodes.")
     default_class: DefaultClass = Field(
         default=DefaultClass(), description="The default SandboxClass."
     )

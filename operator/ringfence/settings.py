@@ -4,9 +4,11 @@ The only reader of the environment; everything else gets a Settings object.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from ringfence.profiles.provider import Provider, profile_names
 
 PREFIX: Final = "RINGFENCE_"
 
@@ -23,6 +25,14 @@ class Settings:
     """Namespace of the cluster's DNS Pods, for the way out in NetworkPolicies."""
     dns_app: str = "kube-dns"
     """Value of the label k8s-app on the cluster's DNS Pods."""
+    profiles_provider: str = Provider.BUILTIN
+    """Who puts the profiles on the nodes."""
+    seccomp_profile: str = field(default_factory=lambda: profile_names(Provider.BUILTIN).seccomp)
+    """Seccomp profile of the agents, relative to the kubelet's seccomp directory."""
+    app_armor_profile: str = field(
+        default_factory=lambda: profile_names(Provider.BUILTIN).app_armor
+    )
+    """AppArmor profile of the agents, where the class names no other."""
     uid_first: int = 30000
     """First uid given to an agent."""
     uid_last: int = 64999
@@ -41,14 +51,21 @@ class Settings:
         """Settings from RINGFENCE_* variables; the resolver falls back to the Pod's own.
 
         Raises:
-            ValueError: A variable is missing or holds no number; the message names it.
+            ValueError: A variable is missing or wrong; the message names it or what it holds.
         """
         given = {k.removeprefix(PREFIX).lower(): v for k, v in environment.items() if v}
+        provider = given.get("profiles_provider", cls.profiles_provider)
+        profiles = profile_names(
+            provider, given.get("seccomp_profile", ""), given.get("app_armor_profile", "")
+        )
         return cls(
             proxy_image=_required(given, "proxy_image"),
             resolver=given.get("resolver") or _nameserver(resolv_conf),
             dns_namespace=given.get("dns_namespace", cls.dns_namespace),
             dns_app=given.get("dns_app", cls.dns_app),
+            profiles_provider=provider,
+            seccomp_profile=profiles.seccomp,
+            app_armor_profile=profiles.app_armor,
             uid_first=_integer(given, "uid_first", cls.uid_first),
             uid_last=_integer(given, "uid_last", cls.uid_last),
             workers=_integer(given, "workers", cls.workers),

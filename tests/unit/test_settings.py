@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ringfence.profiles.apparmor import profile_name
+from ringfence.profiles.seccomp import localhost_profile
 from ringfence.settings import Settings
 
 MINIMAL = {"RINGFENCE_PROXY_IMAGE": "proxy:1", "RINGFENCE_RESOLVER": "10.0.0.10"}
@@ -40,3 +42,28 @@ def test_without_any_resolver_it_says_what_to_set(tmp_path: Path) -> None:
     conf.write_text("")
     with pytest.raises(ValueError, match="set RINGFENCE_RESOLVER"):
         Settings.from_environment({"RINGFENCE_PROXY_IMAGE": "proxy:1"}, conf)
+
+
+def test_profiles_are_our_own_unless_the_environment_names_others(tmp_path: Path) -> None:
+    settings = Settings.from_environment(MINIMAL, tmp_path / "none")
+    assert settings == Settings(proxy_image="proxy:1", resolver="10.0.0.10")
+    assert settings.seccomp_profile == localhost_profile()
+    assert settings.app_armor_profile == profile_name()
+
+
+def test_profiles_of_another_provider_replace_ours(tmp_path: Path) -> None:
+    given = {
+        **MINIMAL,
+        "RINGFENCE_PROFILES_PROVIDER": "Preinstalled",
+        "RINGFENCE_SECCOMP_PROFILE": "agents/strict.json",
+        "RINGFENCE_APP_ARMOR_PROFILE": "agents",
+    }
+    settings = Settings.from_environment(given, tmp_path / "none")
+    assert settings.profiles_provider == "Preinstalled"
+    assert settings.seccomp_profile == "agents/strict.json"
+    assert settings.app_armor_profile == "agents"
+
+
+def test_unknown_provider_stops_the_operator(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown provider 'Mine'"):
+        Settings.from_environment({**MINIMAL, "RINGFENCE_PROFILES_PROVIDER": "Mine"}, tmp_path)

@@ -70,3 +70,23 @@ capabilities:
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
+
+{{/*
+Which profiles Pods use: the same for the operator, which names them, and whoever verifies them.
+*/}}
+{{- define "ringfence.profileVariables" -}}
+{{- $profiles := .Values.profiles -}}
+{{- $named := and $profiles.seccompProfile $profiles.appArmorProfile -}}
+{{- if and (eq $profiles.provider "Preinstalled") (not $named) -}}
+{{- fail "profiles.provider: Preinstalled needs profiles.seccompProfile and profiles.appArmorProfile" -}}
+{{- end -}}
+{{- if and (ne $profiles.provider "Preinstalled") (or $profiles.seccompProfile $profiles.appArmorProfile) -}}
+{{- fail "profiles.seccompProfile and profiles.appArmorProfile need profiles.provider: Preinstalled" -}}
+{{- end -}}
+- name: RINGFENCE_PROFILES_PROVIDER
+  value: {{ $profiles.provider }}
+- name: RINGFENCE_SECCOMP_PROFILE
+  value: {{ $profiles.seccompProfile | quote }}
+- name: RINGFENCE_APP_ARMOR_PROFILE
+  value: {{ $profiles.appArmorProfile | quote }}
+{{- end }}

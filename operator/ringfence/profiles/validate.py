@@ -21,7 +21,8 @@ _PROFILE_KEYS: Final = frozenset(
 )
 _RULE_KEYS: Final = frozenset({"names", "action", "errnoRet", "args"})
 _ARGUMENT_KEYS: Final = frozenset({"index", "value", "valueTwo", "op"})
-_DOCKER_KEYS: Final = frozenset({"archMap", "includes", "excludes", "minKernel", "comment", "name"})
+_CONDITIONAL_KEYS: Final = frozenset({"archMap", "includes", "excludes", "minKernel"})
+_DOCKER_KEYS: Final = _CONDITIONAL_KEYS | {"comment", "name"}
 _ARCHITECTURES: Final = frozenset({"SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"})
 _FLAGS: Final = frozenset({"SECCOMP_FILTER_FLAG_LOG"})
 _OPERATORS: Final = frozenset({"SCMP_CMP_EQ", "SCMP_CMP_MASKED_EQ"})
@@ -40,6 +41,19 @@ def validate(profile: Mapping[str, Any]) -> None:
     problems = [*_top(profile), *_rules(profile.get("syscalls"))]
     if problems:
         raise InvalidProfile("\n".join(problems))
+
+
+def docker_keys(node: Any) -> list[str]:
+    """Return the keys of Docker's format anywhere in a document, which runtimes skip silently.
+
+    `comment` and `name` are Docker's as well, but take nothing away from a profile.
+    """
+    if isinstance(node, list):
+        return sorted({key for item in node for key in docker_keys(item)})
+    if not isinstance(node, Mapping):
+        return []
+    below = {key for value in node.values() for key in docker_keys(value)}
+    return sorted(below | (node.keys() & _CONDITIONAL_KEYS))
 
 
 def _top(profile: Mapping[str, Any]) -> Iterator[str]:

@@ -45,6 +45,9 @@ def test_every_group_of_values_refuses_unknown_keys() -> None:
         ({"image": {"digest": "sha256:12"}}, "/image/digest"),
         ({"uids": {"first": 1000}}, "/uids/first"),
         ({"profiles": {"kubeletRoot": "var/lib"}}, "/profiles/kubeletRoot"),
+        ({"profiles": {"provider": "Mine"}}, "/profiles/provider"),
+        ({"profiles": {"seccompProfile": "../strict.json"}}, "/profiles/seccompProfile"),
+        ({"profiles": {"appArmorProfile": "a b"}}, "/profiles/appArmorProfile"),
         ({"defaultClass": {"spec": {"images": {}}}}, "images"),
         ({"defaultClass": {"spec": {"limits": {"pids": 1}}}}, "/defaultClass/spec/limits"),
         ({"defaultClass": {"spec": {"appArmor": {"mode": "Maybe"}}}}, "appArmor/mode"),
@@ -83,6 +86,7 @@ UNIQUE: dict[tuple[str, ...], tuple[Any, str]] = {
     ("metrics", "serviceMonitor", "interval"): ("77s", "interval: 77s"),
     ("networkPolicy", "apiServerCidrs"): (["192.0.2.0/24"], "cidr: 192.0.2.0/24"),
     ("networkPolicy", "apiServerPorts"): ([8443], "port: 8443"),
+    ("profiles", "provider"): ("Preinstalled", "value: Preinstalled"),
     ("profiles", "kubeletRoot"): ("/other", "path: /other/seccomp"),
     ("imagePullSecrets",): ([{"name": "my-secret"}], "name: my-secret"),
 }

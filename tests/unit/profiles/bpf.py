@@ -23,6 +23,7 @@ KILL = "KILL"
 
 _AUDIT_ARCH = {Arch.X86_64: 0xC000_003E, Arch.AARCH64: 0xC000_00B7}
 _AUDIT_ARCH_I386 = 0x4000_0003
+_EPERM = 1  # what runc takes where the profile does not say
 _ACT_ALLOW, _ACT_ERRNO, _ACT_KILL = 0x7FFF_0000, 0x0005_0000, 0
 _OPERATORS = {"SCMP_CMP_EQ": 4, "SCMP_CMP_MASKED_EQ": 7}
 _OPTIMIZE, _BINARY_TREE = 8, 2
@@ -120,11 +121,13 @@ def _grow_pipe(descriptor: int) -> None:
 
 def _compile(document: dict[str, Any], arch: Arch) -> bytes:
     library = _library()
-    context = library.seccomp_init(_ACT_ERRNO | document["defaultErrnoRet"])
+    context = library.seccomp_init(_ACT_ERRNO | document.get("defaultErrnoRet", _EPERM))
     try:
         native = library.seccomp_arch_native()
-        if native != _AUDIT_ARCH[arch]:
-            _check(library.seccomp_arch_add(context, _AUDIT_ARCH[arch]), "add architecture")
+        wanted = {_AUDIT_ARCH[Arch[name[10:]]] for name in document["architectures"]}
+        for added in wanted - {native}:
+            _check(library.seccomp_arch_add(context, added), "add architecture")
+        if native != _AUDIT_ARCH[arch] and native not in wanted:
             _check(library.seccomp_arch_remove(context, native), "remove native architecture")
         _check(library.seccomp_attr_set(context, _OPTIMIZE, _BINARY_TREE), "binary tree")
         for rule in document["syscalls"]:
