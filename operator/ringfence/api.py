@@ -232,6 +232,22 @@ class ClassAppArmor(Model):
     ] = Field(default="ringfence-sandbox", description="Name of the profile loaded on the nodes.")
 
 
+class ClassStorage(Model):
+    """Where /work and /tmp lie, and what happens when they are full."""
+
+    mode: Literal["Hard", "Soft"] = Field(
+        default="Hard",
+        description="Hard: a volume of its own for each Sandbox (a generic ephemeral volume); a "
+        "write beyond its size fails with ENOSPC. Needs a StorageClass that enforces sizes. "
+        "Soft: emptyDir; the kubelet evicts a Pod that it finds above its limit, and the layer "
+        "`resources` is Degraded.",
+    )
+    storage_class_name: ObjectName | None = Field(
+        default=None,
+        description="StorageClass of the volumes. Empty: the cluster's default. Unused with Soft.",
+    )
+
+
 class Toleration(Model):
     """A taint that Sandboxes of this class tolerate."""
 
@@ -280,6 +296,9 @@ class SandboxClassSpec(Model):
         default_factory=ClassIdentity, description="Cloud identity ceiling."
     )
     app_armor: ClassAppArmor = Field(default_factory=ClassAppArmor, description="AppArmor mode.")
+    storage: ClassStorage = Field(
+        default_factory=ClassStorage, description="Volume of /work and /tmp."
+    )
     user_namespaces: Literal["Enabled", "Disabled"] = Field(
         default="Enabled",
         description="Enabled: the Pod gets its own user namespace (hostUsers: false), so that "

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringfence import names
+from ringfence import names, workspace_state
 from ringfence.api import Json
 from ringfence.pod_state import PodState, is_condition_true
 from ringfence.status import Condition, ConditionStatus, Reason
@@ -35,7 +35,8 @@ def observe_pod(state: PodState, pod: Json | None, *, current: bool) -> list[Obs
         pod: The Pod, or None while there is none.
         current: False if the Pod was built from an older spec.
     """
-    found = [Observation("Ready", state.ready, state.reason, state.message), _scheduled(pod)]
+    ready = Observation("Ready", state.ready, state.reason, state.message)
+    found = [ready, _scheduled(pod), _workspace(state, pod)]
     # A fresh Pod says nothing new until it has a node: that saves a write per Sandbox.
     if pod is not None and (not current or is_condition_true(pod, "PodScheduled")):
         found.append(_up_to_date(pod, current=current))
@@ -49,6 +50,17 @@ def _scheduled(pod: Json | None) -> Observation:
         node = pod["spec"].get("nodeName", "")
         return Observation("PodScheduled", "True", Reason.SCHEDULED, f"the Pod is on node {node}")
     return Observation("PodScheduled", "False", Reason.WAITING, "the Pod has no node yet")
+
+
+def _workspace(state: PodState, pod: Json | None) -> Observation:
+    """True with Ready and not a moment before, as that would cost a write per Sandbox."""
+    type_ = "WorkspaceReady"
+    if pod and (state.ready == "True" or workspace_state.was_mounted(pod)):
+        message = workspace_state.mounted_message(pod)
+        return Observation(type_, "True", Reason.WORKSPACE_MOUNTED, message)
+    if state.reason is Reason.WORKSPACE_PENDING:
+        return Observation(type_, "False", state.reason, state.message)
+    return Observation(type_, "False", Reason.STARTING, "the Pod has not started with it yet")
 
 
 def _up_to_date(pod: Json, *, current: bool) -> Observation:

@@ -31,12 +31,7 @@ def expected(rules: SandboxClassSpec) -> Isolation:
             "own Localhost profile; the runtime refuses the container on a node without it",
         ),
         "appArmor": _app_armor(rules),
-        "resources": _layer(
-            "Degraded",
-            IsolationReason.SOFT_LIMITS,
-            "cpu and memory are hard; disk is enforced by eviction; pids only where the kubelet "
-            "sets podPidsLimit",
-        ),
+        "resources": _resources(rules),
         "network": _layer(
             "Degraded",
             IsolationReason.PROXY_NOT_FENCED,
@@ -84,6 +79,16 @@ def _namespaces(rules: SandboxClassSpec) -> LayerStatus:
         message = f"{own}, and a user namespace: root inside is nobody on the node"
         return _layer("Enforced", IsolationReason.POD_HARDENED, message)
     return _layer("Degraded", IsolationReason.NO_USER_NAMESPACE, f"{own}; no user namespace")
+
+
+def _resources(rules: SandboxClassSpec) -> LayerStatus:
+    pids = "pids only where the kubelet sets podPidsLimit"
+    if rules.storage.mode == "Hard":
+        disk = "disk is a volume of its own, as hard as its StorageClass makes it"
+        message = f"cpu and memory are hard; {disk}; {pids}"
+        return _layer("Degraded", IsolationReason.PIDS_NOT_LIMITED, message)
+    message = f"cpu and memory are hard; disk is enforced by eviction; {pids}"
+    return _layer("Degraded", IsolationReason.SOFT_LIMITS, message)
 
 
 def _app_armor(rules: SandboxClassSpec) -> LayerStatus:

@@ -25,6 +25,9 @@ MANAGED_BY_LABELS: Final = {
 AGENT_CONTAINER: Final = "agent"
 PROXY_CONTAINER: Final = "egress-proxy"
 
+WORKSPACE_VOLUME: Final = "workspace"
+"""Volume of /work and /tmp."""
+
 PROXY_UID: Final = 10101
 """uid and gid of the egress proxy; outside the range given to agents, so that rules can tell them
 apart."""
@@ -44,3 +47,8 @@ def child_name(sandbox_name: str) -> str:
     digest = hashlib.sha256(sandbox_name.encode()).hexdigest()[:_HASH_LENGTH]
     head = sandbox_name[: _LABEL_LENGTH - _HASH_LENGTH - 1].rstrip("-.")
     return f"{head}-{digest}"
+
+
+def workspace_claim(pod_name: str) -> str:
+    """Name that Kubernetes gives to the PersistentVolumeClaim of a Pod's workspace."""
+    return f"{pod_name}-{WORKSPACE_VOLUME}"

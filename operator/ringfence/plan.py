@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringfence import conditions, drift, isolation, names
+from ringfence import conditions, drift, isolation, names, workspace_state
 from ringfence.acceptance import Accepted, Observed, Refused, accept, is_ours
 from ringfence.api import Json
 from ringfence.conditions import Observation
@@ -241,14 +241,21 @@ def _settle(case: Accepted) -> Plan:
     pod = case.seen.pod
     if pod is None:
         return Plan()
-    state = pod_state(pod)
+    state = pod_state(pod, case.seen.now)
     if pod["metadata"].get("deletionTimestamp"):
         if _was_altered(case):
             return Plan()
         message = f"Pod {pod['metadata']['name']} is ending and will be replaced"
         state = PodState("False", Reason.STARTING, message, "Starting")
     observations = conditions.observe_pod(state, pod, current=_is_current(case, pod))
-    return _statement(case.seen, observations, state.phase, _details(case, state.phase))
+    written = _statement(case.seen, observations, state.phase, _details(case, state.phase))
+    return replace(written, requeue_after=_patience_left(case, pod))
+
+
+def _patience_left(case: Accepted, pod: Json) -> float | None:
+    """No watch reports that a volume is late."""
+    left = workspace_state.patience_left(pod, case.seen.now)
+    return left if left and left > 0 else None
 
 
 # --- status -----------------------------------------------------------------------------------

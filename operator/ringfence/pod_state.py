@@ -5,9 +5,10 @@ kubelet that alternates between two words for it causes no write.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringfence import names
+from ringfence import names, workspace_state
 from ringfence.api import Json
 from ringfence.status import ConditionStatus, Phase, Reason
 
@@ -29,11 +30,16 @@ _CREATE_REASONS: Final = frozenset(
 )
 
 
-def pod_state(pod: Json) -> PodState:
+def pod_state(pod: Json, now: datetime) -> PodState:
     """The first check that has something to say; a Pod that nothing is wrong with is starting."""
-    for check in _CHECKS:
-        if state := check(pod):
-            return state
+    patience = workspace_state.patience_left(pod, now)
+    if patience is None:
+        for check in _CHECKS:
+            if state := check(pod):
+                return state
+    elif patience <= 0:
+        message = workspace_state.waiting_message(pod)
+        return PodState("False", Reason.WORKSPACE_PENDING, message, "Pending")
     name = pod["metadata"]["name"]
     return PodState("False", Reason.STARTING, f"Pod {name} is starting", "Starting")
 

@@ -38,6 +38,10 @@ class Reason(StrEnum):
     """The API server refused a child (admission, quota, rights)."""
     UNSCHEDULABLE = "Unschedulable"
     """No node takes the Pod."""
+    WORKSPACE_PENDING = "WorkspacePending"
+    """The Pod waits for the volume of /work and /tmp longer than usual."""
+    WORKSPACE_MOUNTED = "WorkspaceMounted"
+    """/work and /tmp are there."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
     """The node cannot get an image."""
     CONTAINER_CREATE_FAILED = "ContainerCreateFailed"
@@ -73,6 +77,8 @@ class IsolationReason(StrEnum):
     """The class disables user namespaces."""
     SOFT_LIMITS = "SoftLimits"
     """pids has no limit of its own and disk is enforced by eviction, not ENOSPC."""
+    PIDS_NOT_LIMITED = "PidsNotLimited"
+    """cpu, memory and disk have hard limits; pids has no limit of its own."""
     PROXY_NOT_FENCED = "ProxyNotFenced"
     """NetworkPolicy and proxy are in place; no rule inside the Pod tells agent and proxy apart."""
     DISABLED_BY_CLASS = "DisabledByClass"
@@ -134,7 +140,7 @@ class SandboxStatus(Model):
     )
     conditions: tuple[Condition, ...] = Field(
         default=(),
-        description="Ready, PodScheduled, UpToDate, Finished.",
+        description="Ready, PodScheduled, WorkspaceReady, UpToDate, Finished.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],

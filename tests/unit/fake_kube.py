@@ -33,7 +33,7 @@ class FakeKube:
         self._serial += 1
         meta = body["metadata"]
         meta.setdefault("uid", f"uid-{self._serial}")
-        meta.setdefault("creationTimestamp", f"2026-01-01T00:00:{self._serial % 60:02}Z")
+        meta.setdefault("creationTimestamp", f"2026-01-01T12:00:{self._serial % 60:02}Z")
         meta.setdefault("generation", 1)
         meta["resourceVersion"] = str(self._serial)
         self.objects[kind, meta.get("namespace", ""), meta["name"]] = body

@@ -6,6 +6,7 @@ import pytest
 
 from ringfence.api import Json
 from ringfence.pod_state import pod_state
+from samples import NOW
 
 
 def _pod(**status: Any) -> Json:
@@ -73,11 +74,12 @@ ROWS: dict[str, tuple[Json, str, str]] = {
 @pytest.mark.parametrize("row", ROWS)
 def test_pod_gives_reason_and_a_message_that_helps(row: str) -> None:
     pod, reason, text = ROWS[row]
-    state = pod_state(pod)
+    state = pod_state(pod, NOW)
     assert state.reason == reason
     assert text in state.message
     assert state.ready == ("True" if reason == "PodReady" else "False")
 
 
 def test_message_stays_while_kubelet_alternates_between_two_words() -> None:
-    assert pod_state(_waiting("ErrImagePull", "a")) == pod_state(_waiting("ImagePullBackOff", "b"))
+    first, second = _waiting("ErrImagePull", "a"), _waiting("ImagePullBackOff", "b")
+    assert pod_state(first, NOW) == pod_state(second, NOW)

@@ -28,6 +28,18 @@ from samples import NOW, ROLE, SETTINGS, sandbox, sandbox_class
 KEY = Key("agents", "demo")
 
 
+VOLUME_WAITS = (
+    "0/1 nodes are available: waiting for ephemeral volume controller to create the claim.",
+    "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+)
+"""What the scheduler says of a healthy Pod until its volume is there."""
+
+
+def unschedulable(message: str) -> Json:
+    waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    return {"phase": "Pending", "conditions": [{**waits, "message": message}]}
+
+
 class World:
     """A reconciler and its cluster, with a clock that only moves when told."""
 
@@ -86,6 +98,9 @@ async def ready_in_steps() -> World:
     await world.run()
     await world.run()
     pod = world.child(POD)
+    for message in VOLUME_WAITS:
+        pod["status"] = unschedulable(message)
+        await world.run()
     pod["spec"]["nodeName"] = "node-1"
     pod["status"] = {
         "phase": "Pending",
@@ -133,6 +148,53 @@ async def test_create_stays_within_the_write_budget() -> None:
     assert world.kube.writes["status"] <= 3
     assert world.kube.writes["event"] <= 3
     assert world.kube.writes["delete"] == 0
+
+
+@pytest.mark.parametrize("message", VOLUME_WAITS)
+async def test_volume_that_is_being_made_costs_no_write(message: str) -> None:
+    world = World(sandbox())
+    await world.run()
+    world.kube.writes.clear()
+    world.child(POD)["status"] = unschedulable(message)
+    again = await world.run()
+    assert not world.kube.writes
+    assert again
+    assert 0 < again < 60
+
+
+@pytest.mark.parametrize("status", [unschedulable(VOLUME_WAITS[1]), {}])
+async def test_volume_that_does_not_come_is_told_with_the_ways_out(status: Json) -> None:
+    world = World(sandbox())
+    await world.run()
+    world.child(POD)["status"] = status
+    world.now += timedelta(seconds=60)
+    again = await world.run()
+    for type_ in ("Ready", "WorkspaceReady"):
+        assert world.condition(type_)["status"] == "False"
+        assert world.condition(type_)["reason"] == "WorkspacePending"
+    for way_out in ("kubectl describe pvc demo-workspace", "storage.mode: Soft", "StorageClass"):
+        assert way_out in world.condition()["message"]
+    assert again is None
+    world.kube.writes.clear()
+    await world.run()
+    assert not world.kube.writes
+
+
+async def test_workspace_stays_ready_while_the_agent_starts_anew() -> None:
+    world = await ready()
+    assert world.condition("WorkspaceReady")["status"] == "True"
+    status = world.child(POD)["status"]
+    status["conditions"][1]["status"] = "False"
+    status["containerStatuses"] = [{"name": "agent", "restartCount": 1, "state": {"waiting": {}}}]
+    await world.run()
+    assert world.condition()["status"] == "False"
+    assert world.condition("WorkspaceReady")["status"] == "True"
+
+
+async def test_soft_storage_is_called_soft() -> None:
+    world = await ready(classes=(sandbox_class(storage={"mode": "Soft"}),))
+    assert world.status["isolation"]["resources"]["reason"] == "SoftLimits"
+    assert "evicted" in world.condition("WorkspaceReady")["message"]
 
 
 async def test_steady_state_and_restart_write_nothing() -> None:
@@ -230,6 +292,19 @@ def _agent_hook(pod: Json) -> None:
     pod["spec"]["containers"][0]["lifecycle"] = {"postStart": {"exec": {"command": ["x"]}}}
 
 
+def _grow_volume(pod: Json) -> None:
+    claim = pod["spec"]["volumes"][0]["ephemeral"]["volumeClaimTemplate"]["spec"]
+    claim["resources"]["requests"]["storage"] = "5Ti"
+
+
+def _unlimited_workspace(pod: Json) -> None:
+    pod["spec"]["volumes"][0] = {"name": "workspace", "emptyDir": {}}
+
+
+def _whole_volume(pod: Json) -> None:
+    del pod["spec"]["containers"][0]["volumeMounts"][0]["subPath"]
+
+
 def _unconfine(pod: Json) -> None:
     key = "container.apparmor.security.beta.kubernetes.io/agent"
     pod["metadata"]["annotations"][key] = "unconfined"
@@ -245,6 +320,9 @@ def _unconfine(pod: Json) -> None:
         _mount_host,
         _aws_in_agent,
         _agent_hook,
+        _grow_volume,
+        _unlimited_workspace,
+        _whole_volume,
         _unconfine,
     ],
 )

@@ -10,7 +10,7 @@ from typing import Final
 from ringfence import names, quantity
 from ringfence.api import Json
 from ringfence.policy import Effective
-from ringfence.resources import egress
+from ringfence.resources import egress, workspace
 from ringfence.resources.environment import environment
 from ringfence.resources.hardening import harden
 from ringfence.resources.metadata import metadata
@@ -76,6 +76,7 @@ def _pod(wanted: Effective, settings: Settings) -> Json:
 
 def _agent(wanted: Effective) -> Json:
     spec, limits, requests = wanted.sandbox.spec, wanted.limits, wanted.rules.requests
+    disk_request, disk_limit = workspace.ephemeral_storage(wanted)
     container: Json = {
         "name": names.AGENT_CONTAINER,
         "image": wanted.image,
@@ -86,18 +87,15 @@ def _agent(wanted: Effective) -> Json:
             "limits": {
                 "cpu": limits.cpu,
                 "memory": limits.memory,
-                "ephemeral-storage": limits.disk,
+                "ephemeral-storage": disk_limit,
             },
             "requests": {
                 "cpu": _at_most(requests.cpu, limits.cpu),
                 "memory": _at_most(requests.memory, limits.memory),
-                "ephemeral-storage": _at_most("64Mi", limits.disk),
+                "ephemeral-storage": disk_request,
             },
         },
-        "volumeMounts": [
-            {"name": "workspace", "mountPath": "/work"},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the container's own
-        ],
+        "volumeMounts": workspace.mounts(wanted),
         **_TERMINATION,
     }
     if spec.command is not None:
@@ -134,13 +132,8 @@ _TERMINATION: Final = {
 
 
 def _volumes(wanted: Effective) -> list[Json]:
-    disk = wanted.limits.disk
     config: Json = {"name": names.child_name(wanted.sandbox.metadata.name), "defaultMode": 0o444}
-    return [
-        {"name": "workspace", "emptyDir": {"sizeLimit": disk}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": disk}},
-        {"name": "egress-config", "configMap": config},
-    ]
+    return [*workspace.volumes(wanted), {"name": "egress-config", "configMap": config}]
 
 
 def _at_most(request: str, limit: str) -> str:

@@ -1,11 +1,13 @@
 """Every child of a Sandbox, whole, against its golden file."""
 
+import copy
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 import pytest
 
 from ringfence.api import Json
+from ringfence.drift import pod_alterations
 from ringfence.resources.config_map import config_map
 from ringfence.resources.network_policy import network_policy
 from ringfence.resources.pod import pod
@@ -33,11 +35,32 @@ def test_pod_with_every_field_of_spec_and_class(equals_golden: Golden) -> None:
         appArmor={"mode": "Required", "profile": "sandbox-agent"},
         userNamespaces="Disabled",
         runtimeClassName="gvisor",
+        storage={"storageClassName": "fast"},
         nodeSelector={"pool": "agents"},
         tolerations=[{"key": "agents", "operator": "Exists"}],
         identity={"region": "eu-central-1"},
     )
     equals_golden(pod(accepted(body, rules), SETTINGS, UID), "pod-full")
+
+
+def test_pod_of_a_class_with_soft_storage(equals_golden: Golden) -> None:
+    rules = sandbox_class(storage={"mode": "Soft", "storageClassName": "unused"})
+    equals_golden(pod(accepted(rules=rules), SETTINGS, UID), "pod-soft-storage")
+
+
+def test_volume_has_the_size_that_the_sandbox_asks_for() -> None:
+    built = pod(accepted(sandbox(resources={"disk": "1.5Gi"})), SETTINGS, UID)
+    claim = built["spec"]["volumes"][0]["ephemeral"]["volumeClaimTemplate"]["spec"]
+    assert claim["resources"] == {"requests": {"storage": "1.5Gi"}}
+
+
+def test_defaults_that_the_api_server_adds_to_the_claim_are_no_alteration() -> None:
+    built = pod(accepted(), SETTINGS, UID)
+    read = copy.deepcopy(built)
+    template = read["spec"]["volumes"][0]["ephemeral"]["volumeClaimTemplate"]
+    template["metadata"]["creationTimestamp"] = None
+    template["spec"]["resources"]["requests"]["storage"] = "5120Mi"
+    assert pod_alterations(built, read) == []
 
 
 def test_network_policy_denies_everything_but_the_proxys_way_out(equals_golden: Golden) -> None:

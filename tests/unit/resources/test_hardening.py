@@ -77,15 +77,26 @@ def test_hardening_wins_over_whatever_was_built_before(in_spec: Json, in_agent: 
 def _assert_hardened(built: Json) -> None:
     _assert_fields(built)
     limits = built["spec"]["containers"][0]["resources"]["limits"]
-    ceiling = {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "5Gi"}
+    ceiling = {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "256Mi"}
     for name, most in ceiling.items():
         assert 0 < quantity.parse(limits[name]) <= quantity.parse(most)
     assert built["spec"]["serviceAccountName"] == "demo"
     assert [c["name"] for c in built["spec"]["containers"]] == ["agent"]
     assert [c["name"] for c in built["spec"]["initContainers"]] == ["egress-proxy"]
-    assert all(set(v) & {"emptyDir", "configMap"} for v in built["spec"]["volumes"])
-    mounts = [m["name"] for m in built["spec"]["containers"][0]["volumeMounts"]]
-    assert mounts == ["workspace", "tmp"]
+    _assert_disk(built["spec"])
+
+
+def _assert_disk(spec: Json) -> None:
+    """All that the agent may write is one volume of bounded size, whose root it never sees."""
+    workspace, config = spec["volumes"]
+    claim = workspace["ephemeral"]["volumeClaimTemplate"]["spec"]
+    size = quantity.parse(claim["resources"]["requests"]["storage"])
+    assert 0 < size <= quantity.parse("5Gi")
+    assert set(config) == {"name", "configMap"}
+    mounts = [
+        (m["name"], m["mountPath"], m["subPath"]) for m in spec["containers"][0]["volumeMounts"]
+    ]
+    assert mounts == [("workspace", "/work", "work"), ("workspace", "/tmp", "tmp")]  # noqa: S108
 
 
 def _assert_fields(built: Json) -> None:
