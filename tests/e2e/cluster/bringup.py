@@ -73,7 +73,7 @@ class Bringup:
     def _write_state(self) -> None:
         for directory in (self._paths.state, self._paths.logs, self._paths.pids):
             directory.mkdir(parents=True, exist_ok=True)
-        for name in ("root", "upper", "work", "containerd", "kubelet", "config", "dns"):
+        for name in ("root", "upper", "work", "containerd", "kubelet", "config", "dns", "volumes"):
             (self._paths.node / name).mkdir(parents=True)
         # Proof for a test that running a cluster changes no setting of the machine.
         (self._paths.state / "sysctl.before").write_text(run("sysctl", "-ae").stdout)
@@ -96,7 +96,8 @@ class Bringup:
         self._start("controller-manager", "scheduler")
 
     def _start_node(self, archives: dict[str, Path]) -> None:
-        self._apply("bootstrap.yaml")
+        self._apply("bootstrap.yaml", "storage.yaml")
+        self._start("volumes")
         self._wait("containerd ready", self._node.containerd_answers, 20)
         self._node.load_image(archives[config.PAUSE_IMAGE])
         self._start("kubelet", "kube-proxy")
@@ -124,7 +125,7 @@ class Bringup:
 
         wait_until(what, met, seconds)
 
-    def _apply(self, manifest: str) -> None:
+    def _apply(self, *manifests: str) -> None:
         kubectl = self._paths.bin / "kubectl"
-        file = config.SOURCES / "data" / manifest
-        run(kubectl, "--kubeconfig", self._paths.kubeconfig, "apply", "-f", file)
+        files = [f"--filename={config.SOURCES / 'data' / manifest}" for manifest in manifests]
+        run(kubectl, "--kubeconfig", self._paths.kubeconfig, "apply", *files)

@@ -47,6 +47,9 @@ DNS_SERVICE_ADDRESS: Final = "10.96.0.10"
 CLUSTER: Final = f"ringfence-cluster{_SUFFIX}"
 CGROUP_ROOT: Final = CLUSTER  # below it the kubelet makes kubepods
 
+STORAGE_CLASS: Final = "ringfence-local"
+WAITING_STORAGE_CLASS: Final = "ringfence-local-wait"  # WaitForFirstConsumer
+
 PAUSE_IMAGE: Final = "ringfence.dev/pause:1"
 BUSYBOX_IMAGE: Final = "ringfence.dev/busybox:test"
 COREDNS_IMAGE: Final = "ringfence.dev/coredns:test"
@@ -101,6 +104,11 @@ class Paths:
     def node(self) -> Path:
         """What node 1 writes: containerd, kubelet and the upper layer of its root."""
         return self.state / "node-1"
+
+    @property
+    def volumes(self) -> Path:
+        """Persistent volumes: files, and the directories that node 1 mounts them on."""
+        return self.node / "volumes"
 
     @property
     def kubeconfig(self) -> Path:

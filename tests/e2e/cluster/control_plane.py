@@ -1,10 +1,11 @@
-"""The control plane's components and their command lines.
+"""The control plane's components and their command lines, and the provisioner of volumes.
 
 Pure: paths in, argv out. Who starts and supervises them is `embedded.py`.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,14 @@ class Component:
 
 
 def components(paths: Paths) -> tuple[Component, ...]:
-    """The four processes of the control plane in their order of start."""
-    return (_etcd(paths), _apiserver(paths), _controller_manager(paths), _scheduler(paths))
+    """The processes of the control plane in their order of start."""
+    return (
+        _etcd(paths),
+        _apiserver(paths),
+        _controller_manager(paths),
+        _scheduler(paths),
+        _volumes(paths),
+    )
 
 
 def _kube(paths: Paths, name: str, program: str, *flags: str) -> Component:
@@ -108,3 +115,9 @@ def _scheduler(paths: Paths) -> Component:
         f"--authorization-kubeconfig={kubeconfig}",
         "--leader-elect=false",
     )
+
+
+def _volumes(paths: Paths) -> Component:
+    """It enters the node for each mount."""
+    program = (sys.executable, "-m", "cluster.volumes", str(paths.state))
+    return Component("volumes", ("env", f"PYTHONPATH={config.SOURCES.parent}", *program))

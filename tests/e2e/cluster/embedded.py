@@ -20,6 +20,7 @@ from cluster.node import Node
 from cluster.progress import Progress
 from cluster.shell import run
 from cluster.supervisor import NODE_INIT, Supervisor
+from cluster.volumes import disks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +120,7 @@ class EmbeddedDriver:
         self.supervisor.kill_all()
         network.remove()
         cgroups.remove()
+        disks.release(self.paths.state)
         # Mounts were made in the node's own mount namespace and are gone with it; should one
         # be left all the same, nothing on it is deleted.
         run("rm", "-rf", "--one-file-system", self.paths.state)

@@ -58,6 +58,7 @@ IDENTITIES = (
     Identity("admin", "ringfence-admin", ("system:masters",)),
     Identity("controller-manager", "system:kube-controller-manager"),
     Identity("scheduler", "system:kube-scheduler"),
+    Identity("ringfence-volumes", "ringfence-volumes"),
     Identity("kube-proxy", "system:kube-proxy"),
     Identity("kube-router", "system:kube-router"),
     Identity(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Program that shows it is there, and the package that brings it.
 _HOST_PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
+    "mkfs.ext4": "e2fsprogs",
     "ip": "iproute2",
     "nft": "nftables",
     "nsenter": "util-linux",

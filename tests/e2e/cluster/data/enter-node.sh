@@ -27,6 +27,9 @@ for directory in containerd kubelet; do
     mkdir -p "$root/var/lib/$directory"
     mount --bind "$state/$directory" "$root/var/lib/$directory"
 done
+# Under the same path as on the host, where it tells which cluster a loop device belongs to.
+mkdir -p "$root$state/volumes"
+mount --bind "$state/volumes" "$root$state/volumes"
 mkdir -p "$root/opt/ringfence/bin" "$root/etc/ringfence" "$root/var/lib/ringfence-dns"
 mount --bind -o ro "$bin" "$root/opt/ringfence/bin"
 mount --bind "$state/config" "$root/etc/ringfence"
