@@ -25,6 +25,7 @@ SANDBOX = {"apiVersion": "ringfence.dev/v1alpha1", "kind": "Sandbox", "spec": {}
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareApiServer]:
     binaries.prepare(config.default_paths(), Progress())
+    binaries.prepare_helm3(config.default_paths(), Progress())
     with bare_api_server(tmp_path_factory.mktemp("server")) as started:
         yield started
 
@@ -63,8 +64,8 @@ def _class_spec(server: BareApiServer) -> Json:
     return found
 
 
-HELMS = ["helm", *(name for name in ("helm3",) if (config.default_paths().bin / name).exists())]
-"""Helm 3 too, if it lies in the cache as `helm3` (go install helm.sh/helm/v3/cmd/helm@v3.22.0)."""
+HELMS = ["helm", "helm3"]
+"""Helm 4 and Helm 3."""
 
 
 @pytest.mark.parametrize("helm", HELMS)

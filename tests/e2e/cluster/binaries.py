@@ -65,14 +65,22 @@ def _build_local(name: str, ldflags: str, paths: Paths, progress: Progress) -> N
         _place(out, paths.bin / name, key)
 
 
-def _install(name: str, module: str, paths: Paths, progress: Progress) -> None:
+def prepare_helm3(paths: Paths, progress: Progress) -> None:
+    """Build Helm 3, which tests of the chart use beside Helm 4."""
+    paths.bin.mkdir(parents=True, exist_ok=True)
+    _install("helm3", config.HELM3, paths, progress, built_as="helm")
+
+
+def _install(
+    name: str, module: str, paths: Paths, progress: Progress, *, built_as: str | None = None
+) -> None:
     key = f"{module} {_LDFLAGS}"
     if _present(paths.bin / name, key):
         return
     with progress.step(f"Build {module}"), _scratch(paths) as scratch:
         argv = ["go", "install", "-trimpath", "-ldflags", _LDFLAGS, module]
         run_long(*argv, cwd=scratch, env=_go_env() | {"GOBIN": str(scratch)})
-        _place(scratch / name, paths.bin / name, key)
+        _place(scratch / (built_as or name), paths.bin / name, key)
 
 
 def prepare_clients(paths: Paths, progress: Progress) -> None:

