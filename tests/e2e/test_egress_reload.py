@@ -3,6 +3,7 @@
 The same world as in `test_egress_proxy.py`.
 """
 
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +28,7 @@ from egress.world import (
     until,
 )
 from ringfence.api import EgressRule
-from ringfence.resources.envoy_common import MAX_CONNECTIONS
+from ringfence.resources.envoy_common import MAX_CHAINS, MAX_CONNECTIONS
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +76,60 @@ def test_a_very_long_allowlist_lets_out_its_hosts_and_no_others(changed: World) 
     assert answer_in_tunnel(changed, client_hello(EXTRA)) == b""
 
 
+def answers(tunnel: ssl.SSLSocket, host: str) -> bool:
+    tunnel.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return tunnel.recv(12) == b"HTTP/1.1 200"
+
+
+def ends(tunnel: ssl.SSLSocket) -> bool:
+    tunnel.settimeout(4)
+    return tunnel.recv(1) == b""
+
+
 def test_a_removed_host_loses_its_open_tunnels_and_the_others_keep_theirs(changed: World) -> None:
     with open_tunnel(changed, ALLOWED) as kept, open_tunnel(changed, "a.suffix.test") as cut:
         changed.proxy.allow([EgressRule(host=ALLOWED), EgressRule(host=EXTRA)])
-        cut.settimeout(4)
-        assert cut.recv(1) == b""
-        kept.sendall(f"GET / HTTP/1.1\r\nHost: {ALLOWED}\r\n\r\n".encode())
-        assert kept.recv(12) == b"HTTP/1.1 200"
+        assert ends(cut)
+        assert answers(kept, ALLOWED)
+
+
+def test_a_new_port_opens_and_cuts_no_tunnel(changed: World) -> None:
+    with open_tunnel(changed, ALLOWED) as kept, open_tunnel(changed, "a.suffix.test") as cut:
+        new = EgressRule(host=EXTRA, ports=(8443,))
+        changed.proxy.allow([EgressRule(host=ALLOWED), new])
+        until(lambda: changed.proxy.status(f"{EXTRA}:8443") == 200, RELOAD)
+        assert "hello" in changed.proxy.get(EXTRA, changed.trust, port=8443)
+        assert ends(cut)
+        assert answers(kept, ALLOWED)
+
+
+def test_a_removed_port_loses_its_open_tunnels_and_the_hosts_others_stay(changed: World) -> None:
+    with open_tunnel(changed, ALLOWED) as kept, open_tunnel(changed, ALLOWED, port=8443) as cut:
+        changed.proxy.allow([EgressRule(host=ALLOWED)])
+        assert ends(cut)
+        assert answers(kept, ALLOWED)
+
+
+def test_a_name_of_its_own_outlives_the_suffix_rule_above_it(changed: World) -> None:
+    own = EgressRule(host="a.suffix.test")
+    changed.proxy.allow([*RULES, own, EgressRule(host=EXTRA)])
+    until(lambda: reached(changed, EXTRA), RELOAD)
+    with (
+        open_tunnel(changed, "a.suffix.test") as kept,
+        open_tunnel(changed, "b.suffix.test") as cut,
+    ):
+        changed.proxy.allow([own, EgressRule(host=ALLOWED)])
+        assert ends(cut)
+        assert answers(kept, "a.suffix.test")
+
+
+def test_a_host_removed_from_a_very_long_allowlist_loses_its_open_tunnels(changed: World) -> None:
+    long = [EgressRule(host=f"h{n}.example.test") for n in range(MAX_CHAINS)]
+    changed.proxy.allow([*long, EgressRule(host=ALLOWED), EgressRule(host=EXTRA)])
+    until(lambda: reached(changed, EXTRA), RELOAD)
+    with open_tunnel(changed, ALLOWED) as cut:
+        changed.proxy.allow([*long, EgressRule(host=EXTRA)])
+        assert ends(cut)
 
 
 # --- limits --------------------------------------------------------------------------------
@@ -107,6 +155,10 @@ def test_the_proxy_listens_on_loopback_and_nowhere_else(world: World) -> None:
     assert listening == ["0100007F:0C38"]
     ipv6 = Path(f"/proc/{world.proxy.process.pid}/net/tcp6").read_text().splitlines()[1:]
     assert ipv6 == []
+
+
+def test_the_proxy_takes_two_of_the_nodes_inotify_instances_at_most(world: World) -> None:
+    assert 1 <= world.proxy.inotify_instances() <= 2
 
 
 def test_the_proxy_stays_within_its_memory(world: World) -> None:

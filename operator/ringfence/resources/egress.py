@@ -43,12 +43,11 @@ def envoy_files(
     """
     by_port = _hosts_by_port(allow)
     inner = [envoy_refusal.listener(), *envoy_tunnel.listeners(by_port, resolver)]
-    dialled = [envoy_refusal.cluster(), *envoy_tunnel.clusters(by_port, resolver)]
+    clusters = [envoy_refusal.cluster(), *envoy_tunnel.clusters(resolver)]
     documents = {
-        "envoy.yaml": envoy.bootstrap(directory),
+        "envoy.yaml": envoy.bootstrap(directory, clusters),
         "lds.yaml": envoy_common.resources([envoy.listener(directory), *inner]),
         "rds.yaml": envoy_common.resources([envoy.routes(by_port)]),
-        "cds.yaml": envoy_common.resources(dialled),
     }
     return {name: yaml.safe_dump(body, sort_keys=False) for name, body in documents.items()}
 

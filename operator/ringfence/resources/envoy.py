@@ -1,9 +1,12 @@
 """Envoy resources (v3 API) of the egress proxy, as plain dictionaries.
 
 A CONNECT request passes two listeners. `egress` on loopback reads the request and compares its
-target with the allowlist; then an internal listener per port reads the TLS ClientHello inside the
+target with the allowlist; then the internal listener `tunnel` reads the TLS ClientHello inside the
 tunnel, insists that its server name is the CONNECT target, resolves it, checks the address and
 splices bytes. TLS is never terminated. It must not decide what is allowed: that is `egress.py`.
+
+Every file that Envoy watches costs an inotify instance, of which a node has few. So only what
+follows the allowlist is discovered (listeners and routes), and clusters are the same for all.
 """
 
 from collections.abc import Sequence
@@ -25,6 +28,7 @@ from ringfence.resources.envoy_common import (
     typed,
 )
 from ringfence.resources.envoy_refusal import local_reply, refusals
+from ringfence.resources.envoy_tunnel import TUNNEL
 
 
 def watched(directory: str, name: str) -> Json:
@@ -65,14 +69,12 @@ def _overload() -> Json:
     }
 
 
-def bootstrap(directory: str) -> Json:
-    """Return the start configuration: no admin interface, no statistics, everything from files."""
+def bootstrap(directory: str, clusters: Sequence[Json]) -> Json:
+    """Return the start configuration: no admin interface, no statistics, fixed clusters."""
     return {
         "node": {"id": "egress-proxy", "cluster": "ringfence"},
-        "dynamic_resources": {
-            "lds_config": watched(directory, "lds.yaml"),
-            "cds_config": watched(directory, "cds.yaml"),
-        },
+        "dynamic_resources": {"lds_config": watched(directory, "lds.yaml")},
+        "static_resources": {"clusters": list(clusters)},
         "bootstrap_extensions": [
             named(
                 "envoy.bootstrap.internal_listener",
@@ -167,7 +169,7 @@ def _virtual_host(port: int, hosts: Sequence[str]) -> Json:
             "headers": [{"name": ":authority", "string_match": well_formed}],
         },
         "route": {
-            "cluster": f"tunnel-{port}",
+            "cluster": TUNNEL,
             "timeout": "0s",
             "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}],
         },

@@ -81,19 +81,18 @@ def internal_cluster(name: str, **fields: Any) -> Json:
     raw = named(
         "envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer"
     )
-    return typed(
-        "config.cluster.v3.Cluster",
-        name=name,
-        connect_timeout=seconds(CONNECT_SECONDS),
-        per_connection_buffer_limit_bytes=BUFFER_BYTES,
-        load_assignment={
+    return {
+        "name": name,
+        "connect_timeout": seconds(CONNECT_SECONDS),
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
         },
-        transport_socket=named(
+        "transport_socket": named(
             "envoy.transport_sockets.internal_upstream",
             "extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
             transport_socket=raw,
         ),
         **fields,
-    )
+    }

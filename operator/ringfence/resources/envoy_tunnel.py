@@ -1,12 +1,13 @@
-"""What flows inside a CONNECT tunnel: the internal listeners and clusters of the egress proxy.
+"""What flows inside a CONNECT tunnel: the internal listener and the clusters of the egress proxy.
 
 Reads the TLS ClientHello, insists that its server name is the CONNECT target, resolves that name,
 checks the address and splices bytes. It must not terminate TLS or listen on a socket.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv4Network
-from typing import Any
 
 from ringfence.allowlist import denied_ipv4
 from ringfence.resources.envoy_common import (
@@ -24,7 +25,18 @@ from ringfence.resources.envoy_common import (
     internal_listener,
     named,
     seconds,
-    typed,
+)
+
+TUNNEL = "tunnel"
+_RESOLVED = "resolved"
+_SERVER_NAME = named(
+    "envoy.matching.inputs.server_name",
+    "extensions.matching.common_inputs.network.v3.ServerNameInput",
+)
+_TARGET = named(
+    "envoy.matching.inputs.filter_state",
+    "extensions.matching.common_inputs.network.v3.FilterStateInput",
+    key=AUTHORITY,
 )
 
 
@@ -54,7 +66,7 @@ def _name_is_target(port: int) -> Json:
     return _call("_==_", _call("bytes", _call("_+_", name, _text(f":{port}"))), target)
 
 
-def _address_matcher(**fields: Any) -> Json:
+def _address_matcher(**fields: Json) -> Json:
     kind = "extensions.rbac.matchers.upstream_ip_port.v3.UpstreamIpPortMatcher"
     return {"matcher": named("envoy.rbac.matchers.upstream_ip_port", kind, **fields)}
 
@@ -123,7 +135,7 @@ def _splice() -> Json:
         "envoy.filters.network.tcp_proxy",
         "extensions.filters.network.tcp_proxy.v3.TcpProxy",
         stat_prefix="egress",
-        cluster="resolved",
+        cluster=_RESOLVED,
         idle_timeout=seconds(IDLE_SECONDS),
         max_downstream_connection_duration=seconds(TUNNEL_SECONDS),
         # Not before the check has seen the ClientHello: not even a SYN reaches a denied address.
@@ -132,63 +144,107 @@ def _splice() -> Json:
     )
 
 
-def _chain(hosts: Sequence[str], filters: Sequence[Json]) -> Json:
-    return {
-        "name": hosts[0],
-        "filter_chain_match": {"server_names": hosts},
-        "filters": filters,
-    }
+@dataclass(frozen=True)
+class _Group:
+    """Hosts that share a filter chain, and so the fate of their open tunnels."""
+
+    name: str
+    port: int
+    hosts: Sequence[str]
 
 
-def _groups(hosts: Sequence[str], by_port: HostsByPort) -> list[Sequence[str]]:
+def _shared(port: int, hosts: Sequence[str]) -> _Group:
+    # Envoy keeps the tunnels of a chain that is as before: the name must change with the hosts.
+    digest = sha256(" ".join(hosts).encode()).hexdigest()[:16]
+    return _Group(f"{digest}:{port}", port, hosts)
+
+
+def _groups(by_port: HostsByPort) -> list[_Group]:
     """Give each host a filter chain of its own, so that removing one cuts only its tunnels.
 
-    A chain takes 0.3 MiB, so a very long allowlist shares one per port: any change of it cuts the
+    A chain takes 0.4 MiB, so a very long allowlist shares one per port: any change of it cuts the
     tunnels of all its hosts.
     """
-    entries = sum(map(len, by_port.values()))
-    return [[host] for host in hosts] if entries <= MAX_CHAINS else [hosts]
+    if sum(map(len, by_port.values())) > MAX_CHAINS:
+        return [_shared(port, hosts) for port, hosts in by_port.items()]
+    pairs = [(port, host) for port, hosts in by_port.items() for host in hosts]
+    return [_Group(f"{host}:{port}", port, [host]) for port, host in pairs]
 
 
-def _tunnel_listener(port: int, groups: Sequence[Sequence[str]], resolver: str) -> Json:
+def _chains(groups: Sequence[_Group], resolver: str) -> list[Json]:
+    # The same objects in every chain: YAML writes them once, and a ConfigMap has a size limit.
+    ports = {group.port for group in groups}
+    filters = {port: [_resolve(port, resolver), _check(port), _splice()] for port in ports}
+    return [{"name": group.name, "filters": filters[group.port]} for group in groups]
+
+
+def _target_on(port: int) -> Json:
+    return {"input": _TARGET, "value_match": {"suffix": f":{port}"}}
+
+
+def _server_name(host: str) -> Json:
+    kind = "suffix" if host.startswith("*.") else "exact"
+    return {"input": _SERVER_NAME, "value_match": {kind: host.removeprefix("*")}}
+
+
+def _both(*predicates: Json) -> Json:
+    return {"and_matcher": {"predicate": [{"single_predicate": one} for one in predicates]}}
+
+
+def _chain_called(name: str) -> Json:
+    value = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": name}
+    return {"action": {"name": "chain", "typed_config": value}}
+
+
+def _chain_matcher(groups: Sequence[_Group]) -> Json:
+    """Select a chain by server name and port: an exact name first, then the longest suffix.
+
+    Not yet that the server name is the target: that is the chain's own check.
+    """
+    ways = []
+    for group in groups:
+        target, chain = _target_on(group.port), _chain_called(group.name)
+        ways += [(host, target, chain) for host in group.hosts]
+    ways.sort(key=lambda way: (way[0].startswith("*."), -len(way[0])))
+    matchers = [
+        {"predicate": _both(target, _server_name(host)), "on_match": chain}
+        for host, target, chain in ways
+    ]
+    return {"matcher_list": {"matchers": matchers}}
+
+
+def listeners(by_port: HostsByPort, resolver: str) -> list[Json]:
+    """Return the listener inside the tunnels; none where the allowlist opens no tunnel."""
+    if not by_port:
+        return []
     inspector = named(
         "envoy.filters.listener.tls_inspector",
         "extensions.filters.listener.tls_inspector.v3.TlsInspector",
         close_connection_on_client_hello_parsing_errors=True,
     )
-    # The same object in every chain: YAML then writes it once, and a ConfigMap has a size limit.
-    filters = [_resolve(port, resolver), _check(port), _splice()]
-    return internal_listener(
-        f"tunnel-{port}",
+    groups = _groups(by_port)
+    tunnel = internal_listener(
+        TUNNEL,
         listener_filters=[inspector],
         listener_filters_timeout=seconds(HELLO_SECONDS),
-        filter_chains=[_chain(hosts, filters) for hosts in groups],
+        filter_chain_matcher=_chain_matcher(groups),
+        filter_chains=_chains(groups, resolver),
         access_log=[_tunnel_log()],
     )
+    return [tunnel]
 
 
-def listeners(by_port: HostsByPort, resolver: str) -> list[Json]:
-    """Return one internal listener per port."""
-    return [
-        _tunnel_listener(port, _groups(hosts, by_port), resolver) for port, hosts in by_port.items()
-    ]
-
-
-def _resolved_cluster(resolver: str) -> Json:
-    return typed(
-        "config.cluster.v3.Cluster",
-        name="resolved",
-        connect_timeout=seconds(CONNECT_SECONDS),
-        per_connection_buffer_limit_bytes=BUFFER_BYTES,
-        lb_policy="CLUSTER_PROVIDED",
-        cluster_type=named(
+def clusters(resolver: str) -> list[Json]:
+    """Return the way to that listener, and the cluster that dials resolved addresses."""
+    resolved = {
+        "name": _RESOLVED,
+        "connect_timeout": seconds(CONNECT_SECONDS),
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "lb_policy": "CLUSTER_PROVIDED",
+        "cluster_type": named(
             "envoy.clusters.dynamic_forward_proxy",
             "extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
             dns_cache_config=_dns_cache(resolver),
         ),
-    )
-
-
-def clusters(by_port: HostsByPort, resolver: str) -> list[Json]:
-    """Return one tunnel cluster per port, and the cluster that dials resolved addresses."""
-    return [*(internal_cluster(f"tunnel-{port}") for port in by_port), _resolved_cluster(resolver)]
+    }
+    return [internal_cluster(TUNNEL), resolved]

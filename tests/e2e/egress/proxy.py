@@ -113,6 +113,11 @@ class Proxy:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def inotify_instances(self) -> int:
+        """Count the inotify instances that the proxy holds."""
+        descriptors = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        return sum(str(entry.readlink()) == "anon_inode:inotify" for entry in descriptors)
+
     def log(self) -> list[dict[str, Any]]:
         """Return the access log so far."""
         lines = self.log_path.read_text().splitlines()

@@ -98,8 +98,8 @@ def answer_in_tunnel(world: World, payload: bytes, target: str = ALLOWED, step: 
             return b""
 
 
-def open_tunnel(world: World, host: str) -> ssl.SSLSocket:
-    tunnel = world.proxy.connect(f"{host}:443").tunnel
+def open_tunnel(world: World, host: str, port: int = 443) -> ssl.SSLSocket:
+    tunnel = world.proxy.connect(f"{host}:{port}").tunnel
     return world.trust.wrap_socket(tunnel, server_hostname=host)
 
 

@@ -106,7 +106,7 @@ def test_service_account_carries_the_irsa_role() -> None:
 
 def test_config_map_holds_the_proxys_files_and_nothing_else() -> None:
     built = config_map(accepted(), SETTINGS)
-    assert {"envoy.yaml", "lds.yaml", "cds.yaml"} <= set(built["data"])
+    assert {"envoy.yaml", "lds.yaml", "rds.yaml"} <= set(built["data"])
     assert "binaryData" not in built
 
 

@@ -161,16 +161,19 @@ def test_public_addresses_are_not_denied(address: str) -> None:
 def as_static(files: Mapping[str, str]) -> dict[str, Any]:
     """Put the discovered resources into one bootstrap: `--mode validate` does not read them."""
     bootstrap = yaml.safe_load(files["envoy.yaml"])
-    listeners, clusters, routes = (
-        yaml.safe_load(files[name])["resources"] for name in ("lds.yaml", "cds.yaml", "rds.yaml")
+    listeners, routes = (
+        yaml.safe_load(files[name])["resources"] for name in ("lds.yaml", "rds.yaml")
     )
     manager = listeners[0]["filter_chains"][0]["filters"][0]["typed_config"]
     assert manager.pop("rds")["route_config_name"] == routes[0]["name"]
     manager["route_config"] = {**routes[0], "validate_clusters": True}
-    for resource in (*listeners, *clusters, manager["route_config"]):
+    for resource in (*listeners, manager["route_config"]):
         del resource["@type"]
     del bootstrap["dynamic_resources"]
-    return {**bootstrap, "static_resources": {"listeners": listeners, "clusters": clusters}}
+    return {
+        **bootstrap,
+        "static_resources": {**bootstrap["static_resources"], "listeners": listeners},
+    }
 
 
 def validate(config: Mapping[str, Any], directory: Path) -> subprocess.CompletedProcess[str]:
@@ -207,10 +210,18 @@ def test_the_real_envoy_refuses_a_misspelt_field(tmp_path: Path) -> None:
     assert validate(config, tmp_path).returncode != 0
 
 
-@pytest.mark.parametrize("rules", [[], default_rules(), many_rules()])
+def longest_rules() -> list[EgressRule]:
+    labels = ".".join(["x" * 61] * 3)
+    ports = tuple(range(440, 448))
+    return [
+        EgressRule(host=f"h{n:02}.{labels}.{'y' * 50}.example.org", ports=ports) for n in range(64)
+    ]
+
+
+@pytest.mark.parametrize("rules", [[], default_rules(), many_rules(), longest_rules()])
 def test_the_files_fit_a_config_map(rules: Sequence[EgressRule]) -> None:
     files = envoy_files(rules, resolver=RESOLVER)
-    assert set(files) == {"envoy.yaml", "lds.yaml", "rds.yaml", "cds.yaml"}
+    assert set(files) == {"envoy.yaml", "lds.yaml", "rds.yaml"}
     assert sum(map(len, files.values())) < CONFIG_MAP_LIMIT / 2
 
 
@@ -232,22 +243,56 @@ def test_a_changed_allowlist_changes_neither_the_bootstrap_nor_the_connect_liste
     assert connect[0] == connect[1]
 
 
-def chains(files: Mapping[str, str]) -> list[list[str]]:
-    """Return the hosts of each filter chain of each tunnel listener."""
-    listeners = yaml.safe_load(files["lds.yaml"])["resources"][2:]
-    return [
-        chain["filter_chain_match"]["server_names"]
-        for listener in listeners
-        for chain in listener["filter_chains"]
+def tunnel_listener(files: Mapping[str, str]) -> Any:
+    """Return the one listener inside the tunnels."""
+    (tunnel,) = yaml.safe_load(files["lds.yaml"])["resources"][2:]
+    return tunnel
+
+
+def hosts_by_chain(files: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the server names that select each filter chain, in the order of the selection."""
+    tunnel, hosts = tunnel_listener(files), dict[str, list[str]]()
+    for matcher in tunnel["filter_chain_matcher"]["matcher_list"]["matchers"]:
+        name = matcher["predicate"]["and_matcher"]["predicate"][1]["single_predicate"]
+        chain = matcher["on_match"]["action"]["typed_config"]["value"]
+        hosts.setdefault(chain, []).extend(name["value_match"].values())
+    assert hosts.keys() == {chain["name"] for chain in tunnel["filter_chains"]}
+    return hosts
+
+
+def rules_for(hosts: Sequence[str]) -> list[EgressRule]:
+    return [EgressRule(host=host) for host in hosts]
+
+
+def test_each_host_and_port_has_a_chain_of_its_own() -> None:
+    hosts = [f"h{n:02}.example.org" for n in range(31)]
+    rules = [*rules_for(hosts), EgressRule(host=hosts[0], ports=(8443,))]
+    wanted = {f"{host}:443": [host] for host in hosts} | {f"{hosts[0]}:8443": [hosts[0]]}
+    assert hosts_by_chain(envoy_files(rules, resolver=RESOLVER)) == wanted
+
+
+def test_the_hosts_of_a_very_long_list_share_a_chain_that_changes_with_them() -> None:
+    hosts = [f"h{n:02}.example.org" for n in range(66)]
+    long, longer = (
+        hosts_by_chain(envoy_files(rules_for(some), resolver=RESOLVER))
+        for some in (hosts[:65], hosts)
+    )
+    assert [len(chain) for chain in (*long.values(), *longer.values())] == [65, 66]
+    assert long.keys() != longer.keys()
+
+
+def test_an_exact_name_selects_before_a_suffix_and_a_long_suffix_before_a_short_one() -> None:
+    hosts = ["*.example.org", "*.b.a.example.org", "*.a.example.org", "c.b.a.example.org"]
+    order = [
+        host
+        for (host,) in hosts_by_chain(envoy_files(rules_for(hosts), resolver=RESOLVER)).values()
     ]
+    assert order == ["c.b.a.example.org", ".b.a.example.org", ".a.example.org", ".example.org"]
 
 
-def test_each_host_has_a_chain_of_its_own_until_the_list_is_very_long() -> None:
-    hosts = [f"h{n:02}.example.org" for n in range(65)]
-    usual = envoy_files([EgressRule(host=host) for host in hosts[:64]], resolver=RESOLVER)
-    assert chains(usual) == [[host] for host in hosts[:64]]
-    long = envoy_files([EgressRule(host=host) for host in hosts], resolver=RESOLVER)
-    assert chains(long) == [hosts]
+def test_only_what_follows_the_allowlist_is_watched_for_changes() -> None:
+    files = envoy_files(default_rules(), resolver=RESOLVER)
+    assert "".join(files.values()).count("watched_directory") == 2
 
 
 def test_only_loopback_is_listened_on_and_there_is_no_admin_interface() -> None:
@@ -260,7 +305,7 @@ def test_only_loopback_is_listened_on_and_there_is_no_admin_interface() -> None:
 
 def test_names_are_resolved_by_the_given_server_alone() -> None:
     files = envoy_files(default_rules(), resolver=RESOLVER)
-    chain = yaml.safe_load(files["lds.yaml"])["resources"][2]["filter_chains"][0]
+    chain = tunnel_listener(files)["filter_chains"][0]
     cache = chain["filters"][0]["typed_config"]["dns_cache_config"]
     resolver = cache["typed_dns_resolver_config"]["typed_config"]
     assert cache["dns_lookup_family"] == "V4_ONLY"
