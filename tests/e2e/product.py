@@ -6,7 +6,7 @@ Used by the end-to-end tests, the demo and the benchmarks. Every step is idempot
 import subprocess
 from pathlib import Path
 
-from cluster import Cluster, ClusterError
+from cluster import Cluster, ClusterError, config
 from cluster.progress import Progress
 from egress import ca, daemon, wheels
 from images import build, recipe
@@ -14,7 +14,6 @@ from ringfence import allowlist
 
 NAMESPACE = "ringfence-system"
 REPOSITORY = Path(__file__).resolve().parents[2]
-WORLD = "rf-world"
 
 DEMO_REQUIREMENTS = ("seaborn==0.13.2",)
 """A wheel with dependencies that the image does not hold."""
@@ -47,7 +46,8 @@ def start_index(cluster: Cluster, progress: Progress) -> None:
     """A package index in the stand-in internet, under the names of the real one."""
     wheels.download_wheels(DEMO_REQUIREMENTS)
     with progress.step("package index: start"):
-        daemon.start(WORLD)
+        # Each cluster has its own: a state directory in common would let one stop the other's.
+        daemon.start(config.WORLD_NETNS, state=daemon.STATE / config.WORLD_NETNS)
         for host in allowlist.default_hosts():
             cluster.dns_override(host, daemon.ADDRESS)
 
