@@ -14,7 +14,7 @@ help: ## Shows this list
 $(STAMP): pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/pip install --quiet --group test --editable .
+	@$(BIN)/pip install --quiet --group test --editable '.[cli]'
 	@touch $@
 
 .PHONY: setup

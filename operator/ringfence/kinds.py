@@ -3,7 +3,7 @@
 Pure: reconcile and its tests depend on the Protocol here and never on the client library.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -28,6 +28,7 @@ NETWORK_POLICY: Final = Kind(
 )
 CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps", namespaced=True)
 POD: Final = Kind("v1", "Pod", "pods", namespaced=True)
+NODE: Final = Kind("v1", "Node", "nodes", namespaced=False)
 EVENT: Final = Kind("events.k8s.io/v1", "Event", "events", namespaced=True)
 
 CHILDREN: Final = (SERVICE_ACCOUNT, NETWORK_POLICY, CONFIG_MAP, POD)
@@ -88,6 +89,37 @@ class ApiError(Exception):
         self.message = message
         self.causes = causes or []
         self.retry_after = retry_after
+
+
+class Container(NamedTuple):
+    """A container, as exec addresses it."""
+
+    namespace: str
+    pod: str
+    name: str
+
+
+class Finished(NamedTuple):
+    """How a command in a container ended.
+
+    Attributes:
+        stdout: What it wrote, cut to a length that no hostile program can exceed.
+        stderr: The same.
+        code: Its exit status; None if it never started, or its container ended first.
+        problem: Why there is no exit status.
+    """
+
+    stdout: str
+    stderr: str
+    code: int | None
+    problem: str = ""
+
+
+class Executor(Protocol):
+    """What runs commands in containers."""
+
+    async def execute(self, container: Container, argv: Sequence[str], stdin: str = "") -> Finished:
+        """Runs a command to its end. Raises ApiError if it is not even tried."""
 
 
 class Api(Protocol):

@@ -1,4 +1,4 @@
-"""Talks to the API server: raw JSON over kubernetes.aio. The only importer of `kubernetes`.
+"""Talks to the API server: raw JSON over kubernetes.aio. Beside kube_exec.py nobody imports that.
 
 It holds no opinion on what is written or when to try again: each call is made once, and what goes
 wrong surfaces as an ApiError, so that the work queue is the one place that backs off.
@@ -78,6 +78,12 @@ class Kube:
         }
         return await self._call("apply", kind, path, query=query, body=obj)
 
+    async def create(self, obj: Json) -> Json:
+        """Creates the object; one of the same name is somebody else's and is an error."""
+        kind = kind_of(obj)
+        path = collection_path(kind, obj["metadata"].get("namespace", ""))
+        return await self._call("create", kind, path, body=obj)
+
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Deletes the object unless it is gone or another one has taken its name."""
         options = {
@@ -135,18 +141,23 @@ class Kube:
     async def _exchange(
         self, verb: str, path: str, query: Mapping[str, str], body: Json | None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """One HTTP exchange. Only `get_api_key_with_prefix` re-reads a rotated token."""
-        settings = self._client.configuration
-        headers = {"Accept": "application/json", "User-Agent": self._client.user_agent}
-        token = await settings.get_api_key_with_prefix("BearerToken")
-        if token:
-            headers["Authorization"] = token
+        """One HTTP exchange."""
+        headers = await identification(self._client)
+        headers["Accept"] = "application/json"
         headers["Content-Type"] = _CONTENT_TYPES.get(verb, "application/json")
-        url = f"{settings.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        host = self._client.configuration.host
+        url = f"{host}{path}" + (f"?{urlencode(query)}" if query else "")
         response = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
             _METHODS[verb], url, headers=headers, body=body, _request_timeout=_TIMEOUT
         )
         return response.status, response.headers, await response.read()
+
+
+async def identification(client: ApiClient) -> dict[str, str]:
+    """Headers that say who asks. Only `get_api_key_with_prefix` re-reads a rotated token."""
+    headers = {"User-Agent": client.user_agent}
+    token = await client.configuration.get_api_key_with_prefix("BearerToken")
+    return headers | ({"Authorization": token} if token else {})
 
 
 _METHODS: Final = {

@@ -1,0 +1,1 @@
+"""The command line `ringfence`: thin commands over packages that know nothing of a terminal."""
