@@ -24,6 +24,10 @@ setup: $(STAMP) ## Makes the virtual environment with every tool
 demo: $(STAMP) ## Real cluster, chart, sample Sandbox, real work inside; leaves it running
 	@$(BIN)/python -m demo
 
+.PHONY: attack
+attack: $(STAMP) ## Real cluster, chart, then every row of the attack table; leaves it running
+	@$(BIN)/python -m attack_table
+
 .PHONY: down
 down: $(STAMP) ## Removes the cluster and everything it made
 	@$(BIN)/python -m cluster down

@@ -63,10 +63,10 @@ def helm_binary() -> str:
     raise RenderError(message)
 
 
-def template(*arguments: str, helm: str | None = None) -> str:
-    """What `helm template` prints for this chart as release `ringfence`."""
+def template(*arguments: str, helm: str | None = None, tests: bool = False) -> str:
+    """What `helm template` prints for this chart as release `ringfence`; tests only if asked."""
     command = [helm or helm_binary(), "template", "ringfence", str(CHART), "-n", NAMESPACE]
-    command += ["--kube-version", KUBE_VERSION, *arguments]
+    command += ["--kube-version", KUBE_VERSION, *([] if tests else ["--skip-tests"]), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RenderError(done.stderr.strip())

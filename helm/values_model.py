@@ -287,6 +287,24 @@ class DefaultClass(Values):
     )
 
 
+class HelmTest(Values):
+    """`helm test`: runs the attack table in the cluster."""
+
+    namespace: DnsLabel = Field(
+        default="",
+        description="Namespace in which `helm test` makes its two Sandboxes; it must exist. "
+        "Empty: the release's own.",
+    )
+    class_name: DnsLabel = Field(
+        default="", description="SandboxClass of the two. Empty: the cluster's default."
+    )
+    target: Ipv4OrEmpty = Field(
+        default="",
+        description="Address outside of the cluster that answers on ports 443 and 80 to whoever "
+        "is not fenced. Empty: one of documentation (`ringfence attack --help`).",
+    )
+
+
 class ChartValues(Values):
     """Values of the chart."""
 
@@ -320,3 +338,4 @@ class ChartValues(Values):
     )
     pod_disruption_budget: Pdb = Field(default=Pdb(), description="PodDisruptionBudget.")
     metrics: Metrics = Field(default=Metrics(), description="Prometheus metrics.")
+    helm_test: HelmTest = Field(default=HelmTest(), description="The attack table as `helm test`.")

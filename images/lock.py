@@ -35,8 +35,9 @@ def requirements(wanted: recipe.Recipe) -> list[str]:
     """Return what an image asks for: the lines of its file, or the project's dependencies."""
     path = wanted.directory / wanted.python.requirements
     if path.suffix == ".toml":
-        found: list[str] = tomllib.loads(path.read_text())["project"]["dependencies"]
-        return found
+        project = tomllib.loads(path.read_text())["project"]
+        optional = [project["optional-dependencies"][extra] for extra in wanted.python.extras]
+        return [*project["dependencies"], *(line for extra in optional for line in extra)]
     lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
     return [line for line in lines if line]
 

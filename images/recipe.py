@@ -33,6 +33,7 @@ class Python(_Strict):
     """The wheels: what is asked for, what exactly is installed, and where."""
 
     requirements: str
+    extras: tuple[str, ...] = ()
     lock: str
     target: str
 

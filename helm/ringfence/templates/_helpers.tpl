@@ -90,3 +90,26 @@ Which profiles Pods use: the same for the operator, which names them, and whoeve
 - name: RINGFENCE_APP_ARMOR_PROFILE
   value: {{ $profiles.appArmorProfile | quote }}
 {{- end }}
+
+{{/* The one egress rule of Pods that talk to the API server alone. */}}
+{{- define "ringfence.toApiServer" -}}
+- ports:
+    {{- range .Values.networkPolicy.apiServerPorts }}
+    - protocol: TCP
+      port: {{ . }}
+    {{- end }}
+  {{- with .Values.networkPolicy.apiServerCidrs }}
+  to:
+    {{- range . }}
+    - ipBlock:
+        cidr: {{ . }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/* Marks an object that `helm test` makes and removes. Call with the weight: lower comes first. */}}
+{{- define "ringfence.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+{{- end }}

@@ -45,7 +45,7 @@ def test_the_operator_image_holds_the_versions_the_project_is_tested_with() -> N
     project = tomllib.loads((recipe.REPOSITORY / "pyproject.toml").read_text())["project"]
     pins = _pins("operator")
 
-    for dependency in project["dependencies"]:
+    for dependency in (*project["dependencies"], *project["optional-dependencies"]["cli"]):
         name, version = dependency.split("==")
         assert pins[name.lower()] == version
 
