@@ -63,6 +63,14 @@ class FakeKube:
         status = {"status": old["status"]} if old and "status" in old else {}
         return self.put(kind, {**obj, **status, "metadata": {**meta, **kept}})
 
+    async def create(self, obj: Json) -> Json:
+        kind, meta = kind_of(obj), obj["metadata"]
+        self._maybe_fail("create", kind)
+        if (kind, meta["namespace"], meta["name"]) in self.objects:
+            raise ApiError(409, "AlreadyExists", f"{meta['name']} exists")
+        self._count("create", kind)
+        return self.put(kind, obj)
+
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         self._maybe_fail("delete", kind)
         found = self.objects.get((kind, namespace, name))

@@ -3,9 +3,10 @@
 The job is what an agent does all day: some arithmetic, a file, a process.
 """
 
-import json
 from statistics import median
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ringfence.attack.model import Lost, Status, Verdict
 
@@ -29,14 +30,14 @@ print(json.dumps(samples))
 LARGEST_RATIO: Final = 10.0
 """Generous: the node may have two cores and other work. A node that thrashes is far beyond."""
 _FEWEST: Final = 10
+_SAMPLES: Final = TypeAdapter(list[Annotated[float, Field(gt=0, lt=3600)]])
 
 
 def samples(line: str) -> list[float] | Lost:
     """Seconds that the sampler printed."""
     try:
-        found = json.loads(line)
-        return [float(second) for second in found]
-    except (ValueError, TypeError):
+        return _SAMPLES.validate_json(line)
+    except ValidationError:
         return Lost("the neighbour's sampler printed no samples")
 
 

@@ -5,7 +5,7 @@ against the product's own default limits.
 """
 
 import json
-from decimal import Decimal, InvalidOperation
+import re
 from typing import Final
 
 from ringfence import names, quantity
@@ -50,11 +50,9 @@ def has_container(pod: Json, name: str) -> bool:
 
 
 def _bytes(wanted: str | None, default: str = SEED_LIMITS.disk) -> int:
-    """A quantity in bytes; forms that Sandboxes may not use count as no promise."""
-    try:
-        return int(quantity.parse(wanted or default))
-    except (InvalidOperation, ValueError):
-        return int(Decimal(quantity.parse(default)))
+    """A quantity in bytes; what Sandboxes may not write counts as no promise."""
+    usable = wanted if re.match(quantity.PATTERN, wanted or "") else None
+    return int(quantity.parse(usable or default))
 
 
 def container_status(pod: Json | None, container: str) -> Json:
