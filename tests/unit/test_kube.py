@@ -278,3 +278,13 @@ async def test_the_watcher_gets_the_same_login(
     files.use(monkeypatch, "https://127.0.0.1:6443")
     login = await kube.login()
     assert login == ("https://127.0.0.1:6443", str(files.certificate), "first", None, None, False)
+
+
+async def test_create_never_takes_over_an_object_of_the_same_name(
+    server: FakeApiServer, api: Kube
+) -> None:
+    created = await api.create(_sandbox())
+    assert created["metadata"]["uid"]
+    with pytest.raises(ApiError, match="409 AlreadyExists"):
+        await api.create(_sandbox())
+    assert server.counts["POST sandboxes"] == 2

@@ -31,9 +31,9 @@ def chart() -> Rendered:
 def render_with(tmp_path: Path) -> Render:
     """Renders the chart with values given as a nested dict."""
 
-    def rendered(values: dict[str, Any], *arguments: str) -> Rendered:
+    def rendered(values: dict[str, Any], *arguments: str, tests: bool = False) -> Rendered:
         path = tmp_path / "values.yaml"
         path.write_text(yaml.safe_dump(values))
-        return Rendered(render.template("-f", str(path), *arguments))
+        return Rendered(render.template("-f", str(path), *arguments, tests=tests))
 
     return rendered

@@ -2,12 +2,12 @@
 
 import ast
 import inspect
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from fake_kube import FakeKube
+from packaging_rights import Right, granted, rights_for
 from rendered import Rendered
 from ringfence import handlers, kinds, plan
 from ringfence.api import Json
@@ -29,33 +29,6 @@ from ringfence.workqueue import Key, WorkQueue
 from samples import NOW, SETTINGS, sandbox, sandbox_class
 
 KEY = Key("agents", "demo")
-
-
-class Right(NamedTuple):
-    """One verb on one resource."""
-
-    group: str
-    resource: str
-    verb: str
-
-
-_RIGHTS = {
-    "get": ("", ("get",)),
-    "list": ("", ("list",)),
-    "watch": ("", ("list", "watch")),
-    "apply": ("", ("create", "patch")),  # the API server asks for both
-    "delete": ("", ("delete",)),
-    "status": ("/status", ("update",)),
-}
-
-
-def rights_for(call: str, kind: Kind) -> Iterator[Right]:
-    """What the API server asks for when a kind is called so."""
-    if call == "event":
-        call, kind = "create", EVENT
-    suffix, verbs = ("", ("create",)) if call == "create" else _RIGHTS[call]
-    group = kind.api_version.rpartition("/")[0]
-    yield from (Right(group, f"{kind.plural}{suffix}", verb) for verb in verbs)
 
 
 class Recorder(FakeKube):
@@ -115,16 +88,9 @@ def _watched() -> set[Kind]:
     return {kind for kind in kinds.ALL if kind.plural in plurals and kind is not EVENT}
 
 
-def granted(chart: Rendered) -> set[Right]:
+def operator_rights(chart: Rendered) -> set[Right]:
     """What the ClusterRole of the operator allows."""
-    role = chart.one("ClusterRole", "ringfence-operator")
-    return {
-        Right(group, resource, verb)
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
+    return granted(chart.one("ClusterRole", "ringfence-operator"))
 
 
 def test_operator_watches_what_it_should() -> None:
@@ -136,7 +102,7 @@ async def test_role_grants_exactly_the_verbs_in_use(
 ) -> None:
     used = {right for call, kind in recorded for right in rights_for(call, kind)}
     used |= {right for kind in _watched() for right in rights_for("watch", kind)}
-    assert granted(chart) == used
+    assert operator_rights(chart) == used
 
 
 async def test_recording_covers_every_kind_that_the_plan_removes(
@@ -153,8 +119,13 @@ async def test_recording_covers_every_kind_that_the_plan_removes(
 
 
 def test_operator_may_not_read_secrets_nor_grant_rights(chart: Rendered) -> None:
-    assert not {r.resource for r in granted(chart)} & {"secrets", "roles", "clusterroles", "*"}
-    assert not {r.verb for r in granted(chart)} & {"*", "escalate", "bind", "impersonate"}
+    assert not {r.resource for r in operator_rights(chart)} & {
+        "secrets",
+        "roles",
+        "clusterroles",
+        "*",
+    }
+    assert not {r.verb for r in operator_rights(chart)} & {"*", "escalate", "bind", "impersonate"}
 
 
 def test_only_the_operator_is_bound_to_the_role(chart: Rendered) -> None:
@@ -175,4 +146,4 @@ def test_people_may_create_sandboxes_but_never_write_their_status(chart: Rendere
 
 
 def test_network_policies_are_never_deleted_by_the_operator(chart: Rendered) -> None:
-    assert Right("networking.k8s.io", NETWORK_POLICY.plural, "delete") not in granted(chart)
+    assert Right("networking.k8s.io", NETWORK_POLICY.plural, "delete") not in operator_rights(chart)

@@ -88,6 +88,7 @@ UNIQUE: dict[tuple[str, ...], tuple[Any, str]] = {
     ("networkPolicy", "apiServerPorts"): ([8443], "port: 8443"),
     ("profiles", "provider"): ("Preinstalled", "value: Preinstalled"),
     ("profiles", "kubeletRoot"): ("/other", "path: /other/seccomp"),
+    ("helmTest", "target"): ("198.51.100.7", "--target=198.51.100.7"),
     ("imagePullSecrets",): ([{"name": "my-secret"}], "name: my-secret"),
 }
 """Values that cannot be just any text or number, and how they show."""
@@ -132,7 +133,7 @@ def test_every_value_reaches_a_template(render_with: Render, hidden: str) -> Non
         if path[-1] != hidden and path not in SWITCHES:
             value, marks[path] = _marked(path, default, number)
             values = _merged(values, _nested(path, value))
-    text = render_with(values, *CLASS_API).text
+    text = render_with(values, *CLASS_API, tests=True).text
     assert [path for path, mark in marks.items() if mark not in text] == []
 
 
