@@ -1,0 +1,327 @@
+"""The attack table holds in a real Sandbox; each layer taken away makes its own rows fail."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+
+import attack_table
+import product
+import support
+from cluster import ClusterError
+from ringfence.attack.rows import NEIGHBOUR_LATENCY, NODE_READY, ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cluster import Cluster
+
+pytestmark = [pytest.mark.usefixtures("ringfence"), pytest.mark.timeout(600)]
+
+OPERATOR = "system:serviceaccount:ringfence-system:ringfence-operator"
+STATIC = [row.name for row in ROWS if not row.bomb]
+WATCHED = {NODE_READY.name, NEIGHBOUR_LATENCY.name}
+APP_ARMOR = {row.name for row in ROWS if row.needs_app_armor}
+
+GAPS = {"fork-bomb", "disk-fill", "environment-exfiltration"}
+"""Rows that do not hold yet; docs/security.md says what is missing."""
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _world(cluster: Cluster) -> Iterator[None]:
+    """What an unfenced Pod would reach."""
+    with attack_table.open_world(cluster):
+        yield
+
+
+class Run(NamedTuple):
+    """One run of the command."""
+
+    code: int
+    statuses: dict[str, str]
+    document: Json
+
+    @property
+    def failed(self) -> set[str]:
+        """Rows that did not hold."""
+        return {row["name"] for row in self.document["rows"] if not row["passed"]}
+
+    def row(self, name: str) -> Json:
+        """One row."""
+        return next(row for row in self.document["rows"] if row["name"] == name)
+
+
+def attack(cluster: Cluster, namespace: str, *arguments: str) -> Run:
+    command = attack_table.argv(cluster, namespace, "--output", "json", *arguments)
+    command += ["--target", attack_table.TARGET]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    document = json.loads(done.stdout)
+    statuses = {row["name"]: row["status"] for row in document["rows"]}
+    return Run(done.returncode, statuses, document)
+
+
+def only(rows: list[str]) -> list[str]:
+    return [word for row in rows for word in ("--row", row)]
+
+
+def test_every_row_holds_in_a_sandbox_and_nothing_is_left(cluster: Cluster, namespace: str) -> None:
+    run = attack(cluster, namespace)
+    assert set(run.statuses) == {row.name for row in ROWS} | WATCHED
+    assert run.failed == GAPS, json.dumps(run.document["rows"], indent=1)
+    assert run.code == (1 if GAPS else 0)
+    assert {n for n, status in run.statuses.items() if status == "notApplicable"} == APP_ARMOR
+    assert run.statuses["remove-workspace"] == "tolerated"
+
+    def gone() -> bool:
+        return not support.items(cluster, "sandbox", namespace)
+
+    support.poll("the Sandboxes of the attack to be gone", gone)
+
+
+# --- Layer by layer -----------------------------------------------------------------------------
+
+
+class Loss(NamedTuple):
+    """One layer taken away, and the rows that must then fail."""
+
+    edit: Callable[[Json], None]
+    fails: set[str]
+    rows: list[str] = STATIC
+    fence: str = ""
+
+
+def _agent(spec: Json) -> Json:
+    return dict_of(spec["containers"], "agent")
+
+
+def dict_of(containers: list[Json], name: str) -> Json:
+    return next(c for c in containers if c["name"] == name)
+
+
+def no_seccomp(spec: Json) -> None:
+    _agent(spec)["securityContext"]["seccompProfile"] = {"type": "Unconfined"}
+
+
+def no_seccomp_anywhere_but_the_runtimes(spec: Json) -> None:
+    _agent(spec)["securityContext"]["seccompProfile"] = {"type": "RuntimeDefault"}
+
+
+def writable_root(spec: Json) -> None:
+    _agent(spec)["securityContext"]["readOnlyRootFilesystem"] = False
+
+
+def root_with_capabilities(spec: Json) -> None:
+    spec["securityContext"] |= {"runAsNonRoot": False}
+    _agent(spec)["securityContext"] |= {
+        "runAsNonRoot": False,
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "allowPrivilegeEscalation": True,
+        "capabilities": {},
+    }
+
+
+def new_privileges(spec: Json) -> None:
+    _agent(spec)["securityContext"]["allowPrivilegeEscalation"] = True
+
+
+def no_memory_limit(spec: Json) -> None:
+    del _agent(spec)["resources"]["limits"]["memory"]
+
+
+def host_pids(spec: Json) -> None:
+    spec |= {"hostPID": True, "hostUsers": True}
+
+
+def host_network(spec: Json) -> None:
+    spec |= {"hostNetwork": True, "hostUsers": True}
+
+
+def host_files(spec: Json) -> None:
+    spec["volumes"].append({"name": "host", "hostPath": {"path": "/"}})
+    _agent(spec)["volumeMounts"].append({"name": "host", "mountPath": "/host", "readOnly": True})
+
+
+def token(spec: Json) -> None:
+    spec["automountServiceAccountToken"] = True
+
+
+def unmasked_proc(spec: Json) -> None:
+    _agent(spec)["securityContext"]["procMount"] = "Unmasked"
+
+
+def nothing(_spec: Json) -> None:
+    """The Pod as the operator built it."""
+
+
+SECCOMP_ROWS = {
+    *("enter-host", "load-module", "ptrace", "crypto-socket"),
+    *("terminal-input", "user-namespace", "device-node"),
+}
+LOSSES = {
+    "seccomp profile": Loss(no_seccomp, SECCOMP_ROWS),
+    "own profile, but for the runtime's": Loss(no_seccomp_anywhere_but_the_runtimes, SECCOMP_ROWS),
+    "read-only root": Loss(writable_root, {"remove-root"}),
+    "user and capabilities": Loss(
+        root_with_capabilities, {"become-root", "setuid-files", "enter-host"}
+    ),
+    "no new privileges": Loss(new_privileges, {"become-root", "setuid-files", "enter-host"}),
+    "pid namespace": Loss(host_pids, {"other-environments", "other-files"}),
+    "network namespace": Loss(host_network, {"cluster-ports", "metadata", "other-pods"}),
+    "mount namespace": Loss(host_files, {"other-files"}),
+    "no token": Loss(token, {"service-account-token"}),
+    "masked /proc": Loss(unmasked_proc, {"kernel-settings"}),
+    "network fence": Loss(nothing, {"cluster-ports", "metadata"}, fence="open"),
+    "memory limit": Loss(no_memory_limit, {"memory-bomb"}, ["memory-bomb"]),
+}
+
+
+@pytest.fixture(name="open_namespace", scope="module")
+def _open_namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace without Pod Security, with one Sandbox whose Pod is copied."""
+    name = f"test-{uuid4().hex[:8]}-open"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(name="original", scope="module")
+def _original(cluster: Cluster, open_namespace: str) -> Json:
+    """The Pod that the operator built for a Sandbox."""
+    name = support.sandbox(cluster, open_namespace, "original")
+    pod = support.get(cluster, "pod", open_namespace, name)
+    assert pod is not None
+    return pod
+
+
+def _copy(original: Json, name: str, edit: Callable[[Json], None]) -> Json:
+    """The same Pod under another name, under the same fence, with something taken away."""
+    spec = deepcopy(original["spec"])
+    for field in ("nodeName", "serviceAccount", "tolerations", "priority", "preemptionPolicy"):
+        spec.pop(field, None)
+    edit(spec)
+    meta = original["metadata"]
+    kept = {field: meta[field] for field in ("namespace", "labels", "annotations")}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**kept, "name": name}, "spec": spec}
+
+
+def _start(cluster: Cluster, pod: Json) -> str:
+    """As the operator, which alone may give a Pod the label that its fence selects."""
+    cluster.kubectl("create", "--as", OPERATOR, "-f", "-", input=json.dumps(pod))
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    cluster.kubectl(
+        "wait", "-n", namespace, f"pod/{name}", "--for=condition=Ready", "--timeout=60s"
+    )
+    return str(name)
+
+
+def _open_fence(cluster: Cluster, original: Json) -> None:
+    """Policies add up, so one that allows everything takes the fence away."""
+    selected = {
+        "ringfence.dev/sandbox-uid": original["metadata"]["labels"]["ringfence.dev/sandbox-uid"]
+    }
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "open", "namespace": original["metadata"]["namespace"]},
+        "spec": {
+            "podSelector": {"matchLabels": selected},
+            "policyTypes": ["Egress"],
+            "egress": [{}],
+        },
+    }
+    support.apply(cluster, policy)
+
+
+@pytest.fixture(name="intact", scope="module")
+def _intact(cluster: Cluster, open_namespace: str, original: Json) -> Run:
+    """The table against an unchanged copy: what fails here is no layer's doing."""
+    name = _start(cluster, _copy(original, "intact", nothing))
+    run = attack(cluster, open_namespace, "--pod", name)
+    cluster.kubectl("delete", "pod", "-n", open_namespace, name, "--wait=false")
+    return run
+
+
+def test_a_copy_of_the_pod_holds_what_the_sandbox_holds(intact: Run) -> None:
+    assert intact.failed == GAPS, json.dumps(intact.document["rows"], indent=1)
+
+
+@pytest.mark.parametrize("layer", LOSSES)
+def test_each_layer_that_is_missing_makes_exactly_its_rows_fail(
+    cluster: Cluster, open_namespace: str, original: Json, intact: Run, layer: str
+) -> None:
+    loss = LOSSES[layer]
+    pod = _copy(original, f"loss-{list(LOSSES).index(layer)}", loss.edit)
+    name = _start(cluster, pod)
+    try:
+        if loss.fence:
+            _open_fence(cluster, original)
+        run = attack(cluster, open_namespace, "--pod", name, *only(loss.rows))
+    finally:
+        cluster.kubectl("delete", "pod", "-n", open_namespace, name, "--wait=false")
+        cluster.kubectl(
+            "delete", "networkpolicy", "open", "-n", open_namespace, "--ignore-not-found"
+        )
+    told = {row["name"]: (row["status"], row["seen"]) for row in run.document["rows"]}
+    assert run.failed - intact.failed == loss.fails, json.dumps(told, indent=1)
+
+
+# --- The command --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_attack_removes_what_it_made(
+    cluster: Cluster, namespace: str, number: signal.Signals
+) -> None:
+    command = attack_table.argv(cluster, namespace)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    def made() -> bool:
+        return len(support.items(cluster, "sandbox", namespace)) == 2
+
+    support.poll("the two Sandboxes", made)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert not [
+        s
+        for s in support.items(cluster, "sandbox", namespace)
+        if "deletionTimestamp" not in s["metadata"]
+    ]
+
+
+def test_class_that_does_not_exist_is_told_at_once(cluster: Cluster, namespace: str) -> None:
+    command = attack_table.argv(cluster, namespace, "--class", "none")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 3
+    assert "ClassNotFound" in done.stderr
+    assert not support.items(cluster, "sandbox", namespace)
+
+
+def test_helm_test_runs_the_table_with_no_more_than_its_own_rights(
+    cluster: Cluster, namespace: str
+) -> None:
+    chart = str(product.REPOSITORY / "helm" / "ringfence")
+    where = ("--namespace", product.NAMESPACE)
+    settings = (f"helmTest.namespace={namespace}", f"helmTest.target={attack_table.TARGET}")
+    sets = [word for setting in settings for word in ("--set-string", setting)]
+    product.helm(cluster, "upgrade", "ringfence", chart, *where, "--reuse-values", *sets)
+    if GAPS:
+        with pytest.raises(ClusterError):
+            product.helm(cluster, "test", "ringfence", *where, "--timeout", "5m")
+    else:
+        product.helm(cluster, "test", "ringfence", *where, "--timeout", "5m")
+    log = cluster.kubectl("logs", "-n", product.NAMESPACE, "ringfence-attack")
+    assert f"{len(GAPS)} of {len(ROWS) + 2} rows did not hold" in log or not GAPS, log
+    assert all(row.name in log for row in ROWS)
+    left = cluster.kubectl("get", "role,rolebinding", "-n", namespace, "-o", "name")
+    assert "ringfence-attack" not in left
