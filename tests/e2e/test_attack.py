@@ -111,10 +111,6 @@ def no_seccomp(spec: Json) -> None:
     _agent(spec)["securityContext"]["seccompProfile"] = {"type": "Unconfined"}
 
 
-def no_seccomp_anywhere_but_the_runtimes(spec: Json) -> None:
-    _agent(spec)["securityContext"]["seccompProfile"] = {"type": "RuntimeDefault"}
-
-
 def writable_root(spec: Json) -> None:
     _agent(spec)["securityContext"]["readOnlyRootFilesystem"] = False
 
@@ -125,12 +121,13 @@ def root_with_capabilities(spec: Json) -> None:
         "runAsNonRoot": False,
         "runAsUser": 0,
         "runAsGroup": 0,
-        "allowPrivilegeEscalation": True,
         "capabilities": {},
     }
 
 
 def new_privileges(spec: Json) -> None:
+    """With the own profile such a container does not even start: runc needs setgroups then."""
+    no_seccomp(spec)
     _agent(spec)["securityContext"]["allowPrivilegeEscalation"] = True
 
 
@@ -147,6 +144,7 @@ def host_network(spec: Json) -> None:
 
 
 def host_files(spec: Json) -> None:
+    spec["hostUsers"] = True  # or the kernel would have to map the owners of a whole disk
     spec["volumes"].append({"name": "host", "hostPath": {"path": "/"}})
     _agent(spec)["volumeMounts"].append({"name": "host", "mountPath": "/host", "readOnly": True})
 
@@ -167,14 +165,12 @@ SECCOMP_ROWS = {
     *("enter-host", "load-module", "ptrace", "crypto-socket"),
     *("terminal-input", "user-namespace", "device-node"),
 }
+IDENTITY_ROWS = {"become-root", "setuid-files", "enter-host"}
 LOSSES = {
     "seccomp profile": Loss(no_seccomp, SECCOMP_ROWS),
-    "own profile, but for the runtime's": Loss(no_seccomp_anywhere_but_the_runtimes, SECCOMP_ROWS),
     "read-only root": Loss(writable_root, {"remove-root"}),
-    "user and capabilities": Loss(
-        root_with_capabilities, {"become-root", "setuid-files", "enter-host"}
-    ),
-    "no new privileges": Loss(new_privileges, {"become-root", "setuid-files", "enter-host"}),
+    "user and capabilities": Loss(root_with_capabilities, IDENTITY_ROWS),
+    "no new privileges": Loss(new_privileges, SECCOMP_ROWS | IDENTITY_ROWS),
     "pid namespace": Loss(host_pids, {"other-environments", "other-files"}),
     "network namespace": Loss(host_network, {"cluster-ports", "metadata", "other-pods"}),
     "mount namespace": Loss(host_files, {"other-files"}),

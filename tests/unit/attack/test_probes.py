@@ -1,6 +1,7 @@
 """What single probes make of what they meet: servers, limits, files."""
 
 import errno
+import os
 import resource
 import socket
 import threading
@@ -117,6 +118,11 @@ def test_a_token_is_known_by_its_beginning_and_never_shown(
     found = files._token(str(path))
     assert found.outcome == outcome
     assert content.decode() not in str(found)
+
+
+def test_search_for_tokens_waits_for_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert files._token(str(tmp_path / "pipe")).outcome == "refused"
 
 
 def test_what_could_be_removed_is_put_back(tmp_path: Path) -> None:

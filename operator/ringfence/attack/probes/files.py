@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from ringfence.attack.probes.kit import Attempt, Result, Scene, attempt, name, result, scratch
@@ -43,6 +44,8 @@ _TOKEN_VARIABLES: Final = (
 )
 _ENTRIES: Final = 50
 """Most entries of a directory that the search for tokens looks at."""
+_MOST_FILES: Final = 5000
+"""Most files that it looks at, for somebody may have mounted a whole disk."""
 _JWT: Final = b"eyJ"
 """Every JSON web token begins so: base64 of `{"`."""
 
@@ -161,11 +164,12 @@ def _look(path: str) -> Attempt:
 def token(_scene: Scene) -> Result:
     """Looks for a ServiceAccount token, in the usual places and on every mount."""
     named = [os.environ[v] for v in _TOKEN_VARIABLES if v in os.environ]
-    found = [a for a in map(_token, _small_files()) if a.outcome == "through"]
+    elsewhere = islice(_other_files(), _MOST_FILES)
+    found = [a for a in map(_token, elsewhere) if a.outcome == "through"]
     return result([*(_token(path) for path in (*_TOKENS, *named)), *found])
 
 
-def _small_files() -> Iterator[str]:
+def _other_files() -> Iterator[str]:
     """Files of the mounts that Kubernetes adds; the image's own and the workspace are left out."""
     for mount in _mounts():
         if mount not in ("", "/work", "/tmp"):
@@ -176,10 +180,13 @@ def _small_files() -> Iterator[str]:
 
 
 def _token(path: str) -> Attempt:
-    """Says where a token is, never what it is."""
+    """Says where a token is, never what it is; waits for no pipe and no device."""
     try:
-        with open(path, "rb") as file:
-            is_token = file.read(len(_JWT)) == _JWT
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            is_token = os.read(file, len(_JWT)) == _JWT
+        finally:
+            os.close(file)
     except OSError as error:
         return Attempt(f"read {path}", "refused", name(error.errno or errno.EIO))
     return Attempt(f"read {path}", "through" if is_token else "refused")
