@@ -21,7 +21,10 @@ def run(work: Coroutine[Any, Any, int], terminal: Terminal) -> typer.Exit:
     """Runs a command to its end; Ctrl-C and SIGTERM let it clean up."""
     try:
         return typer.Exit(asyncio.run(_interruptible(work)))
-    except (ApiError, CouldNotRun) as error:
+    except ApiError as error:
+        terminal.error(str(error) if error.status else error.message)
+        return typer.Exit(COULD_NOT_RUN)
+    except CouldNotRun as error:
         terminal.error(str(error))
         return typer.Exit(COULD_NOT_RUN)
     except (asyncio.CancelledError, KeyboardInterrupt):
