@@ -4,8 +4,10 @@ Every wait polls with a deadline and fails with what was seen last.
 """
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from cluster import Cluster
@@ -112,6 +114,17 @@ def execute(
     return cluster.kubectl(
         "exec", *flags, "-n", namespace, name, "-c", "agent", "--", *argv, input=stdin
     )
+
+
+def unpack(cluster: Cluster, namespace: str, name: str, archive: Path, target: str) -> None:
+    """Unpacks a tar archive, compressed or not, in the agent container."""
+    argv = [str(cluster.paths.bin / "kubectl"), "--kubeconfig", str(cluster.kubeconfig)]
+    argv += ["exec", "-i", "-n", namespace, name, "-c", "agent", "--"]
+    # Through a pipe, tar does not find out by itself that the input is compressed.
+    form = ["-z"] if archive.name.endswith((".gz", ".tgz")) else []
+    script = ["sh", "-c", 'mkdir -p "$1" && shift && exec tar "$@"', "sh", target]
+    with archive.open("rb") as content:
+        subprocess.run([*argv, *script, "-x", *form, "-C", target], stdin=content, check=True)
 
 
 def python(cluster: Cluster, namespace: str, name: str, program: str) -> str:

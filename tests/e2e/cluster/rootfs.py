@@ -88,6 +88,21 @@ def install_packages(packages: list[str], progress: Progress) -> None:
         run_long(*argv, env=env)
 
 
+def download_package(package: str, directory: Path) -> Path:
+    """Download a Debian package of the host's own release, without installing it."""
+    with contextlib.suppress(ClusterError):
+        return _download(package, directory)
+    run_long("apt-get", "update", "-q")  # a fresh host has no lists yet
+    return _download(package, directory)
+
+
+def _download(package: str, directory: Path) -> Path:
+    sandbox = "APT::Sandbox::User=root"  # apt's own user may not write into the directory
+    run_long("apt-get", "-o", sandbox, "download", "-q", package, cwd=directory)
+    (found,) = directory.glob(f"{package}_*.deb")
+    return found
+
+
 def prepare_node(paths: Paths, progress: Progress) -> Path:
     """The node's root file system, made if its recipe is not cached yet."""
     target = node_root(paths)
