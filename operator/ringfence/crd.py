@@ -167,7 +167,6 @@ def class_crd() -> Json:
     columns = [
         _column("Image", ".spec.images.default"),
         _column("AppArmor", ".spec.appArmor.mode"),
-        _column("Storage", ".spec.storage.mode", priority=1),
         _column("UserNamespaces", ".spec.userNamespaces", priority=1),
         _column("Age", ".metadata.creationTimestamp", type_="date"),
     ]

@@ -102,4 +102,5 @@ def test_only_loop_devices_of_our_own_files_count(tmp_path: Path) -> None:
     _device(tmp_path, "loop2", f"{ours}/node-1/volumes/b.img (deleted)")
     _device(tmp_path, "loop3", f"{ours}9/node-1/volumes/c.img")
     _device(tmp_path, "loop4", "/home/somebody/disk.img")
-    assert disks.held(ours, tmp_path) == ["loop1", "loop2"]
+    found = disks.held(ours, tmp_path)
+    assert [file.rpartition("/")[2] for file in found] == ["a.img", "b.img (deleted)"]

@@ -1,6 +1,7 @@
 """The provisioner as a process: `python -m cluster.volumes STATE`.
 
-It remembers nothing: every watch begins with all that there is, and each step may be done twice.
+It may be stopped at any time: every watch begins with all that there is, and each step may be done
+twice. What it remembers only saves it from that.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Provisioner:
         self._supervisor = Supervisor(paths)
         self._disks = Disks(paths)
         self._api = api
+        self._made: set[str] = set()
+        self._removed: set[str] = set()
 
     def handle(self, body: Json) -> None:
         """Do what a claim or a volume asks for, if anything."""
@@ -43,19 +46,23 @@ class Provisioner:
             _say(f"{body['metadata']['name']}: {error}")
 
     def _claim(self, body: Json) -> None:
-        if not claims.wants_volume(body):
-            return
         begun, name = time.monotonic(), claims.volume_name(body)
+        if name in self._made or not claims.wants_volume(body):
+            return
         self._disks.make(name, claims.size_of(body), self._supervisor.node_pid())
+        self._api.call_bound(body, claims.bound_status(body))
         self._api.create_volume(claims.volume_of(body, str(self._disks.path(name))))
+        self._made.add(name)
         _say(f"{name}: made in {time.monotonic() - begun:.3f} s")
 
     def _volume(self, body: Json) -> None:
-        if claims.is_done_with(body):
-            name = body["metadata"]["name"]
-            self._disks.remove(name, self._supervisor.node_pid())
-            self._api.delete_volume(name)
-            _say(f"{name}: removed")
+        name = body["metadata"]["name"]
+        if name in self._removed or not claims.is_done_with(body):
+            return
+        self._disks.remove(name, self._supervisor.node_pid())
+        self._api.delete_volume(name)
+        self._removed.add(name)
+        _say(f"{name}: removed")
 
 
 def _say(text: str) -> None:

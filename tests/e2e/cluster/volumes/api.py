@@ -27,7 +27,7 @@ _WATCH_SECONDS: Final = 600
 
 
 class VolumesApi:
-    """Watches claims and volumes; creates and deletes volumes."""
+    """Watches claims and volumes; creates and deletes volumes; calls a claim bound."""
 
     def __init__(self, paths: Paths) -> None:
         self._tls = ssl.create_default_context(cafile=str(paths.pki / "ca.crt"))
@@ -43,6 +43,13 @@ class VolumesApi:
                 if event["type"] in {"ADDED", "MODIFIED"}:
                     yield event["object"]
 
+    def call_bound(self, claim: Json, status: Json) -> None:
+        """Set the status of a claim, unless it is gone."""
+        where = f"namespaces/{claim['metadata']['namespace']}/persistentvolumeclaims"
+        path = f"/api/v1/{where}/{claim['metadata']['name']}/status"
+        body = {"metadata": {"uid": claim["metadata"]["uid"]}, "status": status}
+        self._send("PATCH", path, body, HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+
     def create_volume(self, body: Json) -> None:
         """Create a volume, unless it is there already."""
         self._send("POST", VOLUMES, body, HTTPStatus.CREATED, HTTPStatus.CONFLICT)
@@ -53,7 +60,8 @@ class VolumesApi:
 
     def _send(self, verb: str, path: str, body: Json | None, *good: HTTPStatus) -> None:
         with contextlib.closing(self._connection(_TIMEOUT_SECONDS)) as connection:
-            headers = {"Content-Type": "application/json"}
+            kind = "merge-patch+json" if verb == "PATCH" else "json"
+            headers = {"Content-Type": f"application/{kind}"}
             connection.request(verb, path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()
             text = response.read().decode()

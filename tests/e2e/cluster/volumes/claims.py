@@ -47,6 +47,20 @@ def size_of(claim: Json) -> int:
     return int(wanted.to_integral_value(ROUND_CEILING))
 
 
+def bound_status(claim: Json) -> Json:
+    """The status of a claim that is bound.
+
+    The binder writes it a moment after the binding itself, upon which the scheduler acts at once: a
+    kubelet that comes in between finds the claim unbound and tries again after 10 s.
+    """
+    spec = claim["spec"]
+    return {
+        "phase": "Bound",
+        "accessModes": spec["accessModes"],
+        "capacity": {"storage": spec["resources"]["requests"]["storage"]},
+    }
+
+
 def volume_of(claim: Json, path: str) -> Json:
     """The PersistentVolume for a claim, bound to it beforehand."""
     spec, meta = claim["spec"], claim["metadata"]

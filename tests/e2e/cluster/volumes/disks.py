@@ -79,10 +79,9 @@ def release(directory: Path, devices: Path = _DEVICES) -> None:
 
 
 def held(directory: Path, devices: Path = _DEVICES) -> list[str]:
-    """Loop devices whose file is below a directory, be it removed."""
+    """The files below a directory, be they removed, that loop devices hold."""
     found = []
-    for file in devices.glob("loop*/loop/backing_file"):
+    for entry in devices.glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):  # let go of this very moment
-            if file.read_text().startswith(f"{directory}/"):
-                found.append(file.parent.parent.name)
-    return sorted(found)
+            found.append(entry.read_text().strip())
+    return sorted(file for file in found if file.startswith(f"{directory}/"))
