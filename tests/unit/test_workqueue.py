@@ -104,7 +104,8 @@ def test_no_key_is_lost_and_none_runs_twice_at_once(
     assert recorder.most_at_once <= workers
     for addition in additions:
         starts = [at for key, at in recorder.started if key == addition.key]
-        assert any(at >= 1000.0 + addition.at for at in starts)
+        # A timer may fire within the clock's resolution before its time.
+        assert any(at >= 1000.0 + addition.at - 1e-6 for at in starts)
     for key in {addition.key for addition in additions}:
         asked = sum(addition.key == key for addition in additions)
         assert sum(started.key == key for started in recorder.started) <= asked
