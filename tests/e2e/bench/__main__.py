@@ -14,17 +14,22 @@ from typing import Any
 
 import product
 import support
+from bench import disk
 from bench.watch import ReadyWatch
 from bench.writes import OPERATOR, WriteCount
-from cluster import Cluster
+from cluster import Cluster, config
 
 Json = dict[str, Any]
 NAMESPACE = "bench"
 SERIAL_RUNS = 15
 AT_ONCE = 40
 MANY = 500
-_PARTS = ("serial", "at_once", "many", "at_rest")
-_NOWHERE: Json = {"nodeSelector": {"ringfence.dev/no": "node"}}
+_PARTS = ("serial", "disk", "at_once", "many", "at_rest")
+_NOWHERE: Json = {
+    "nodeSelector": {"ringfence.dev/no": "node"},
+    # Volumes that wait for a node are never made.
+    "storage": {"storageClassName": config.WAITING_STORAGE_CLASS},
+}
 
 
 def main() -> None:
@@ -65,6 +70,10 @@ def _parts(cluster: Cluster, image: str) -> dict[str, tuple[str, Callable[[], Js
         "serial": (
             f"{SERIAL_RUNS} bare Pods and {SERIAL_RUNS} Sandboxes, one after the other",
             lambda: _serial(cluster, image),
+        ),
+        "disk": (
+            f"{disk.RUNS} Sandboxes of each kind of storage, in turn",
+            lambda: disk.measure(cluster, NAMESPACE, lambda n, s: _class(n, image, storage=s)),
         ),
         "at_once": (
             f"{AT_ONCE} bare Pods, then {AT_ONCE} Sandboxes, at once",
