@@ -34,13 +34,17 @@ class Node:
         """Whether containerd serves and knows its plugins."""
         return self._ctr("version", check=False).returncode == 0
 
-    def has_image(self, digest: str) -> bool:
-        """Whether an image with this manifest digest is there."""
-        return digest in self._ctr("images", "list").stdout
+    def has_image(self, name: str, digest: str) -> bool:
+        """Whether the name stands for the image with this manifest digest.
+
+        The digest alone does not tell: images that lost their name to a newer one stay.
+        """
+        lines = (line.split() for line in self._ctr("images", "list").stdout.splitlines())
+        return any(words[0] == name and digest in words for words in lines)
 
     def load_image(self, archive: Path) -> bool:
         """Import an OCI archive; False if the same image was there already."""
-        if self.has_image(oci.manifest_digest(archive)):
+        if self.has_image(*oci.name_and_digest(archive)):
             return False
         with archive.open("rb") as data:
             run(*self._enter("ctr", "-n", "k8s.io", "images", "import", "-"), stdin=data)

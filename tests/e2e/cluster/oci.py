@@ -57,15 +57,15 @@ def write(image: Image, target: Path) -> None:
     temporary.rename(target)
 
 
-def manifest_digest(archive: Path) -> str:
-    """The digest of the (only) image of an archive, as `sha256:…`."""
+def name_and_digest(archive: Path) -> tuple[str, str]:
+    """The name of the (only) image of an archive, and its digest as `sha256:…`."""
     with tarfile.open(archive) as tar:
         member = tar.extractfile("index.json")
         if member is None:
             message = f"{archive}: index.json is not a file"
             raise ValueError(message)
-        digest: str = json.load(member)["manifests"][0]["digest"]
-        return digest
+        entry = json.load(member)["manifests"][0]
+        return entry["annotations"]["io.containerd.image.name"], entry["digest"]
 
 
 def _index(name: str, manifest: str, blobs: Mapping[str, bytes]) -> dict[str, Any]:
