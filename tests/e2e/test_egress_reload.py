@@ -97,8 +97,7 @@ def test_a_new_port_opens_and_cuts_no_tunnel(changed: World) -> None:
     with open_tunnel(changed, ALLOWED) as kept, open_tunnel(changed, "a.suffix.test") as cut:
         new = EgressRule(host=EXTRA, ports=(8443,))
         changed.proxy.allow([EgressRule(host=ALLOWED), new])
-        until(lambda: changed.proxy.status(f"{EXTRA}:8443") == 200, RELOAD)
-        assert "hello" in changed.proxy.get(EXTRA, changed.trust, port=8443)
+        until(lambda: reached(changed, EXTRA, port=8443), RELOAD)
         assert ends(cut)
         assert answers(kept, ALLOWED)
 

@@ -103,9 +103,9 @@ def open_tunnel(world: World, host: str, port: int = 443) -> ssl.SSLSocket:
     return world.trust.wrap_socket(tunnel, server_hostname=host)
 
 
-def reached(world: World, host: str) -> bool:
+def reached(world: World, host: str, port: int = 443) -> bool:
     try:
-        return "hello" in world.proxy.get(host, world.trust)
+        return "hello" in world.proxy.get(host, world.trust, port=port)
     except OSError:
         return False
 
