@@ -178,38 +178,41 @@ def _chains(groups: Sequence[_Group], resolver: str) -> list[Json]:
     return [{"name": group.name, "filters": filters[group.port]} for group in groups]
 
 
-def _target_on(port: int) -> Json:
-    return {"input": _TARGET, "value_match": {"suffix": f":{port}"}}
-
-
-def _server_name(host: str) -> Json:
-    kind = "suffix" if host.startswith("*.") else "exact"
-    return {"input": _SERVER_NAME, "value_match": {kind: host.removeprefix("*")}}
-
-
-def _both(*predicates: Json) -> Json:
-    return {"and_matcher": {"predicate": [{"single_predicate": one} for one in predicates]}}
-
-
 def _chain_called(name: str) -> Json:
     value = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": name}
     return {"action": {"name": "chain", "typed_config": value}}
 
 
-def _chain_matcher(groups: Sequence[_Group]) -> Json:
-    """Select a chain by server name and port: an exact name first, then the longest suffix.
+def _ends_in(suffix: str, data: Json, then: Json) -> Json:
+    predicate = {"single_predicate": {"input": data, "value_match": {"suffix": suffix}}}
+    return {"predicate": predicate, "on_match": then}
+
+
+def _by_name(groups: Sequence[_Group]) -> Json:
+    """Select a chain by server name: by the exact name first, then by the longest suffix.
 
     Not yet that the server name is the target: that is the chain's own check.
     """
-    ways = []
-    for group in groups:
-        target, chain = _target_on(group.port), _chain_called(group.name)
-        ways += [(host, target, chain) for host in group.hosts]
-    ways.sort(key=lambda way: (way[0].startswith("*."), -len(way[0])))
-    matchers = [
-        {"predicate": _both(target, _server_name(host)), "on_match": chain}
-        for host, target, chain in ways
-    ]
+    called = [(group.hosts, _chain_called(group.name)) for group in groups]
+    chains = {host: chain for hosts, chain in called for host in hosts}
+    exact = {host: chain for host, chain in chains.items() if not host.startswith("*.")}
+    suffixes = sorted(chains.keys() - exact.keys(), key=lambda host: (-len(host), host))
+    below = [_ends_in(host.removeprefix("*"), _SERVER_NAME, chains[host]) for host in suffixes]
+    wider = {"matcher_list": {"matchers": below}}
+    if not exact:
+        return wider
+    own = {"matcher_tree": {"input": _SERVER_NAME, "exact_match_map": {"map": exact}}}
+    return {**own, "on_no_match": {"matcher": wider}} if below else own
+
+
+def _chain_matcher(groups: Sequence[_Group]) -> Json:
+    """Select by the port of the target, then by name.
+
+    A map of names, for a list of predicates would take 40 KiB for each of them.
+    """
+    ports = sorted({group.port for group in groups})
+    names = {port: _by_name([group for group in groups if group.port == port]) for port in ports}
+    matchers = [_ends_in(f":{port}", _TARGET, {"matcher": names[port]}) for port in ports]
     return {"matcher_list": {"matchers": matchers}}
 
 

@@ -4,7 +4,7 @@ import ipaddress
 import string
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,7 @@ def validate(config: Mapping[str, Any], directory: Path) -> subprocess.Completed
         pytest.param(
             [EgressRule(host="*.example.org"), EgressRule(host="a.example.org")], id="suffix"
         ),
+        pytest.param([EgressRule(host="*.example.org")], id="suffix alone"),
         pytest.param([EgressRule(host="a.example.org", ports=(443, 8443))] * 2, id="twice"),
     ],
 )
@@ -249,13 +250,25 @@ def tunnel_listener(files: Mapping[str, str]) -> Any:
     return tunnel
 
 
+def selections(by_name: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (name or suffix, chain that it selects), in the order of the selection."""
+    if tree := by_name.get("matcher_tree"):
+        for name, on_match in tree["exact_match_map"]["map"].items():
+            yield name, on_match["action"]["typed_config"]["value"]
+        by_name = by_name.get("on_no_match", {}).get("matcher", {})
+    for matcher in by_name.get("matcher_list", {}).get("matchers", []):
+        suffix = matcher["predicate"]["single_predicate"]["value_match"]["suffix"]
+        yield suffix, matcher["on_match"]["action"]["typed_config"]["value"]
+
+
 def hosts_by_chain(files: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the server names that select each filter chain, in the order of the selection."""
+    """Return the names and suffixes that select each filter chain, in the order of selection."""
     tunnel, hosts = tunnel_listener(files), dict[str, list[str]]()
-    for matcher in tunnel["filter_chain_matcher"]["matcher_list"]["matchers"]:
-        name = matcher["predicate"]["and_matcher"]["predicate"][1]["single_predicate"]
-        chain = matcher["on_match"]["action"]["typed_config"]["value"]
-        hosts.setdefault(chain, []).extend(name["value_match"].values())
+    for port in tunnel["filter_chain_matcher"]["matcher_list"]["matchers"]:
+        suffix = port["predicate"]["single_predicate"]["value_match"]["suffix"]
+        for name, chain in selections(port["on_match"]["matcher"]):
+            assert chain.endswith(suffix)
+            hosts.setdefault(chain, []).append(name)
     assert hosts.keys() == {chain["name"] for chain in tunnel["filter_chains"]}
     return hosts
 
