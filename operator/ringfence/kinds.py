@@ -22,6 +22,7 @@ class Kind(NamedTuple):
 
 SANDBOX: Final = Kind(names.API_VERSION, "Sandbox", "sandboxes", namespaced=True)
 SANDBOX_CLASS: Final = Kind(names.API_VERSION, "SandboxClass", "sandboxclasses", namespaced=False)
+SANDBOX_NODE: Final = Kind(names.API_VERSION, "SandboxNode", "sandboxnodes", namespaced=False)
 SERVICE_ACCOUNT: Final = Kind("v1", "ServiceAccount", "serviceaccounts", namespaced=True)
 NETWORK_POLICY: Final = Kind(
     "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", namespaced=True
@@ -34,7 +35,7 @@ EVENT: Final = Kind("events.k8s.io/v1", "Event", "events", namespaced=True)
 CHILDREN: Final = (SERVICE_ACCOUNT, NETWORK_POLICY, CONFIG_MAP, POD)
 """What a Sandbox becomes, the Pod last."""
 
-ALL: Final = (SANDBOX, SANDBOX_CLASS, *CHILDREN, EVENT)
+ALL: Final = (SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *CHILDREN, EVENT)
 _BY_NAME: Final = {(kind.api_version, kind.kind): kind for kind in ALL}
 
 

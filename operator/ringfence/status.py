@@ -102,7 +102,7 @@ ReasonText = Annotated[
 
 
 class Condition(Model):
-    """One observation about the Sandbox; positive polarity."""
+    """One observation; positive polarity."""
 
     type: Annotated[str, StringConstraints(min_length=1, max_length=316)] = Field(
         description="Name of the condition, such as Ready."

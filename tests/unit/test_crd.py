@@ -10,8 +10,8 @@ from ringfence import crd
 from ringfence.api import Json
 
 CRDS = Path(__file__).parents[2] / "crds"
-BOTH = [crd.sandbox_crd(), crd.class_crd()]
-KINDS = ["Sandbox", "SandboxClass"]
+ALL = [crd.sandbox_crd(), crd.class_crd(), crd.node_crd()]
+KINDS = ["Sandbox", "SandboxClass", "SandboxNode"]
 
 
 def test_committed_files_are_what_the_models_give() -> None:
@@ -32,13 +32,13 @@ def _walk(schema: Json, path: str = "") -> Iterator[tuple[str, Json]]:
             yield from _walk(schema[key], f"{path}[]")
 
 
-@pytest.mark.parametrize("body", BOTH, ids=KINDS)
+@pytest.mark.parametrize("body", ALL, ids=KINDS)
 def test_every_field_is_described(body: Json) -> None:
     fields = [(p, s) for p, s in _walk(_schema(body)) if not p.endswith(("[]", ".metadata"))]
     assert [path for path, schema in fields if not schema.get("description")] == []
 
 
-@pytest.mark.parametrize("body", BOTH, ids=KINDS)
+@pytest.mark.parametrize("body", ALL, ids=KINDS)
 def test_schema_is_structural(body: Json) -> None:
     for path, schema in _walk(_schema(body)):
         assert not {"$ref", "$defs", "title", "propertyNames"} & schema.keys(), path
@@ -46,7 +46,7 @@ def test_schema_is_structural(body: Json) -> None:
         assert not (schema.get("properties") and "additionalProperties" in schema), path
 
 
-@pytest.mark.parametrize("body", BOTH, ids=KINDS)
+@pytest.mark.parametrize("body", ALL, ids=KINDS)
 def test_crd_fits_an_annotation_of_client_side_apply(body: Json) -> None:
     assert len(yaml.safe_dump(body)) < 100_000
 
