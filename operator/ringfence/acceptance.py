@@ -10,7 +10,9 @@ from datetime import datetime
 from ringfence import isolation, names
 from ringfence.api import Invalid, Json, ObjectMeta, Sandbox, SandboxClass
 from ringfence.kinds import POD, Kind
-from ringfence.policy import CeilingExceeded, Effective, effective
+from ringfence.nodes import Nodes, all_confine, profiles_of
+from ringfence.policy import CeilingExceeded, Effective, effective, with_app_armor
+from ringfence.resources.hardening import seccomp_profile
 from ringfence.resources.pod import pod as build_pod
 from ringfence.settings import Settings
 from ringfence.status import Reason
@@ -29,6 +31,8 @@ class Observed:
     uid: int | None
     """uid reserved for this Sandbox; None when all are taken."""
     now: datetime
+    nodes: Nodes
+    """What is known about the nodes."""
 
     @property
     def owner(self) -> ObjectMeta:
@@ -81,7 +85,8 @@ def accept(seen: Observed, settings: Settings) -> Accepted:
     """
     sandbox = _parse_sandbox(seen.body)
     wanted = _wanted(sandbox, _pick_class(sandbox, seen.classes))
-    if problems := isolation.below_minimum(wanted.rules):
+    wanted = _with_app_armor(seen, settings, wanted)
+    if problems := isolation.below_minimum(wanted.rules, wanted.app_armor):
         raise Refused(Reason.ISOLATION_BELOW_MINIMUM, "; ".join(problems))
     _refuse_foreign(seen, sandbox)
     if seen.uid is None:
@@ -131,6 +136,28 @@ def _wanted(sandbox: Sandbox, sandbox_class: SandboxClass) -> Effective:
         return effective(sandbox, sandbox_class)
     except CeilingExceeded as error:
         raise Refused(Reason.CLASS_CEILING_EXCEEDED, error.message) from error
+
+
+def _with_app_armor(seen: Observed, settings: Settings, wanted: Effective) -> Effective:
+    """Decides what `Auto` means: once, when the Pod is made. A Pod keeps what it was made with."""
+    if wanted.rules.app_armor.mode != "Auto":
+        return wanted
+    confined = with_app_armor(wanted)
+    if seen.pod is None:
+        profile = wanted.rules.app_armor.profile
+        return confined if all_confine(seen.nodes, seccomp_profile(), profile) else wanted
+    if seen.uid is not None:
+        for choice in (wanted, confined):
+            if is_built_as(build_pod(choice, settings, seen.uid), seen.pod):
+                return choice
+    return confined if profiles_of(seen.pod).app_armor else wanted
+
+
+def is_built_as(wanted: Json, pod: Json) -> bool:
+    """True if the Pod was built from the same spec as `wanted`, by the hash that it carries."""
+    key = names.SPEC_HASH_ANNOTATION
+    hashes = (body["metadata"].get("annotations", {}).get(key) for body in (wanted, pod))
+    return len({*hashes}) == 1
 
 
 def _refuse_foreign(seen: Observed, sandbox: Sandbox) -> None:

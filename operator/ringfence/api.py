@@ -182,6 +182,26 @@ SEED_LIMITS: Final = ClassLimits(cpu="1", memory="2Gi", pids=256, disk="5Gi")
 """Default limits of the product's security design."""
 
 
+Rate = Annotated[int, Field(ge=1, le=2**53)]
+
+
+class ClassIo(Model):
+    """Greatest rates at which the agent container reads and writes each disk of its node."""
+
+    read_bytes_per_second: Quantity | None = Field(
+        default=None, description="Bytes read per second, such as `50Mi`. Empty: no limit."
+    )
+    write_bytes_per_second: Quantity | None = Field(
+        default=None, description="Bytes written per second, such as `50Mi`. Empty: no limit."
+    )
+    read_operations_per_second: Rate | None = Field(
+        default=None, description="Read operations per second. Empty: no limit."
+    )
+    write_operations_per_second: Rate | None = Field(
+        default=None, description="Write operations per second. Empty: no limit."
+    )
+
+
 class ClassRequests(Model):
     """What the scheduler reserves for the agent container; the limits stay the hard border."""
 
@@ -287,6 +307,9 @@ class SandboxClassSpec(Model):
     )
     default_limits: ClassLimits = Field(
         default=SEED_LIMITS, description="Limits of a Sandbox that names none."
+    )
+    io: ClassIo = Field(
+        default_factory=ClassIo, description="Disk rates of every Sandbox of the class."
     )
     requests: ClassRequests = Field(
         default_factory=ClassRequests, description="What the scheduler reserves."

@@ -9,12 +9,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringfence import names, workspace_state
+from ringfence import names, nodes, posture, workspace_state
 from ringfence.api import Json
+from ringfence.nodes import Nodes, Profiles
 from ringfence.pod_state import PodState, is_condition_true
 from ringfence.status import Condition, ConditionStatus, Reason
 
 _MESSAGE_LENGTH: Final = 1024
+LIMITS_ENFORCED: Final = "LimitsEnforced"
+_LIMITS_REASONS: Final = {
+    "True": Reason.VERIFIED,
+    "False": Reason.LIMIT_NOT_IN_FORCE,
+    "Unknown": Reason.NOT_VERIFIED,
+}
 _NORMAL: Final = frozenset({Reason.STARTING, Reason.POD_READY, Reason.POD_SUCCEEDED})
 
 
@@ -53,14 +60,53 @@ def _scheduled(pod: Json | None) -> Observation:
 
 
 def _workspace(state: PodState, pod: Json | None) -> Observation:
-    """True with Ready and not a moment before, as that would cost a write per Sandbox."""
+    """True once the Pod runs and not a moment before, as that would cost a write per Sandbox."""
     type_ = "WorkspaceReady"
-    if pod and (state.ready == "True" or workspace_state.was_mounted(pod)):
+    if pod and (state.phase == "Running" or workspace_state.was_mounted(pod)):
         message = workspace_state.mounted_message(pod)
         return Observation(type_, "True", Reason.WORKSPACE_MOUNTED, message)
     if state.reason is Reason.WORKSPACE_PENDING:
         return Observation(type_, "False", state.reason, state.message)
     return Observation(type_, "False", Reason.STARTING, "the Pod has not started with it yet")
+
+
+def profiles_installed(wanted: Profiles, known: Nodes, node: str | None) -> Observation:
+    """Whether the node has what the Pod names; before there is a node, whether any has."""
+    type_ = names.PROFILES_INSTALLED
+    if node is None:
+        return _installed_somewhere(wanted, known)
+    if not nodes.is_live(known, node):
+        message = f"the node agent of {node} has stopped; {nodes.WAY_OUT}"
+        return Observation(type_, "Unknown", Reason.NODE_AGENT_LOST, message)
+    if nodes.has(known[node], wanted):
+        return Observation(type_, "True", Reason.PROFILES_INSTALLED, f"{node} has {wanted}")
+    message = f"{node} does not have {wanted} any more; {nodes.WAY_OUT}"
+    return Observation(type_, "False", Reason.PROFILES_LOST, message)
+
+
+def _installed_somewhere(wanted: Profiles, known: Nodes) -> Observation:
+    type_ = names.PROFILES_INSTALLED
+    if nodes.any_has(known, wanted):
+        message = f"there are nodes with {wanted}"
+        return Observation(type_, "True", Reason.PROFILES_INSTALLED, message)
+    message = (
+        f"no node with a live node agent has {wanted}; the DaemonSet of the node agent installs "
+        f"it: {nodes.WAY_OUT}"
+    )
+    return Observation(type_, "False", Reason.PROFILES_NOT_INSTALLED, message)
+
+
+def limits_enforced(pod: Json, known: Nodes, now: datetime) -> Observation:
+    """Whether every limit is in force, as the node agent read it back."""
+    node = pod["spec"].get("nodeName")
+    if not nodes.is_live(known, node):
+        message = f"the node agent of {node} has stopped; {nodes.WAY_OUT}"
+        return Observation(LIMITS_ENFORCED, "Unknown", Reason.NODE_AGENT_LOST, message)
+    found = posture.finding(pod, names.RESOURCES_CONDITION, now)
+    if found is None or posture.is_opaque(pod):
+        message = "the node agent has not read the limits from the kernel"
+        return Observation(LIMITS_ENFORCED, "Unknown", Reason.NOT_VERIFIED, message)
+    return Observation(LIMITS_ENFORCED, found.status, _LIMITS_REASONS[found.status], found.message)
 
 
 def _up_to_date(pod: Json, *, current: bool) -> Observation:

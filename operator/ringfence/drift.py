@@ -101,9 +101,30 @@ def pod_alterations(wanted: Json, seen: Json) -> list[str]:
     found += _containers(
         built["initContainers"], spec.get("initContainers", []), "spec.initContainers"
     )
+    found += _affinity_drift(built, spec)
     found += differences(built["volumes"], _without_irsa(spec.get("volumes", [])), "spec.volumes")
     found += differences(_profiles(wanted), _profiles(seen), "metadata.annotations")
     return found + _metadata_drift({**wanted["metadata"], "annotations": {}}, seen["metadata"])
+
+
+def _affinity_drift(built: Json, seen: Json) -> list[str]:
+    """Others may narrow the choice of nodes further; none may widen it.
+
+    Of several terms one is enough, so each must demand what was built.
+    """
+    (wanted,) = _node_terms(built)
+    terms = _node_terms(seen)
+    narrow = [
+        all(e in t.get("matchExpressions", []) for e in wanted["matchExpressions"]) for t in terms
+    ]
+    return [] if terms and all(narrow) else ["spec.affinity.nodeAffinity"]
+
+
+def _node_terms(spec: Json) -> list[Json]:
+    node = spec.get("affinity", {}).get("nodeAffinity", {})
+    required = node.get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    found: list[Json] = required.get("nodeSelectorTerms", [])
+    return found
 
 
 def _containers(wanted: list[Json], seen: list[Json], path: str) -> list[str]:

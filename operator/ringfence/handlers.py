@@ -12,7 +12,8 @@ import kopf
 
 from ringfence import kube, names
 from ringfence.api import Json
-from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, Kind
+from ringfence.heartbeats import Heartbeats
+from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, Kind
 from ringfence.resync import Known
 from ringfence.workqueue import Key, WorkQueue
 
@@ -22,17 +23,19 @@ CHILD_SELECTOR: Final = f"{MANAGED_BY}={names.MANAGED_BY_LABELS[MANAGED_BY]}"
 
 
 class Intake:
-    """Turns raw watch events into keys. Each method is O(1), save for that of a class."""
+    """Turns raw watch events into keys. Each method is O(1), save for those of class and node."""
 
     def __init__(
         self,
         queue: WorkQueue,
         known: Known,
+        heartbeats: Heartbeats,
         on_event: Callable[[], None],
         on_class_changed: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._known = known
+        self._heartbeats = heartbeats
         self._on_event = on_event
         self._on_class_changed = on_class_changed
 
@@ -49,6 +52,19 @@ class Intake:
         self._on_event()
         self._on_class_changed()
         for key in self._known.of_class(event["object"]["metadata"]["name"]):
+            self._queue.add(key)
+
+    def sandbox_node(self, event: Json) -> None:
+        """A node agent wrote. Its heartbeat is no sign that the operator's own work goes on."""
+        body = event["object"]
+        name = body["metadata"]["name"]
+        gone = event["type"] == "DELETED"
+        if self._heartbeats.forget(name) if gone else self._heartbeats.enter(body):
+            self.node_changed(name)
+
+    def node_changed(self, name: str) -> None:
+        """A node has other profiles than before, or its agent came or went."""
+        for key in self._known.of_node(name):
             self._queue.add(key)
 
     def child(self, event: Json) -> None:
@@ -120,6 +136,7 @@ def registry(intake: Intake) -> kopf.OperatorRegistry:
     kopf.on.login(registry=handlers, id="login")(_login)
     _on(handlers, SANDBOX, intake.sandbox)
     _on(handlers, SANDBOX_CLASS, intake.sandbox_class)
+    _on(handlers, SANDBOX_NODE, intake.sandbox_node)
     for kind in CHILDREN:
         _on(handlers, kind, intake.child)
     return handlers

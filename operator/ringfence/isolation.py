@@ -1,13 +1,15 @@
 """Says for each layer of defence what is in force, and never more than is known. Pure.
 
-Until the node agent reads the kernel's own view, a layer is called Enforced only where the Pod
-cannot run without it: the API server stored the setting, and the runtime refuses the container
-where it cannot apply it.
+`expected` is what a Pod promises, `observed` what it keeps: for the layers that the node agent
+reads back from the kernel, the lesser of the promise and of what was found.
 """
 
+from datetime import datetime
 from typing import Final
 
-from ringfence.api import LAYERS, Json, Layer, SandboxClassSpec
+from ringfence import nodes, posture
+from ringfence.api import LAYERS, Json, Layer, MinimumState, SandboxClassSpec
+from ringfence.nodes import Nodes
 from ringfence.pod_state import has_ephemeral_container
 from ringfence.status import IsolationReason, LayerState, LayerStatus
 
@@ -16,9 +18,14 @@ Isolation = dict[Layer, LayerStatus]
 _RANK: Final[dict[LayerState, int]] = {"NotAvailable": 0, "Degraded": 1, "Enforced": 2}
 
 
-def expected(rules: SandboxClassSpec) -> Isolation:
-    """What a Pod of this class will have once it runs."""
-    return {
+def expected(rules: SandboxClassSpec, app_armor: str | None) -> Isolation:
+    """What a Pod of this class will have once it runs.
+
+    Args:
+        rules: Spec of the class.
+        app_armor: The AppArmor profile that the Pod names, if it does.
+    """
+    layers: Isolation = {
         "process": _layer(
             "Enforced",
             IsolationReason.POD_HARDENED,
@@ -30,7 +37,7 @@ def expected(rules: SandboxClassSpec) -> Isolation:
             IsolationReason.POD_HARDENED,
             "own Localhost profile; the runtime refuses the container on a node without it",
         ),
-        "appArmor": _app_armor(rules),
+        "appArmor": _app_armor(rules, app_armor),
         "resources": _resources(rules),
         "network": _layer(
             "Degraded",
@@ -40,14 +47,24 @@ def expected(rules: SandboxClassSpec) -> Isolation:
         ),
         "audit": _layer("NotAvailable", IsolationReason.NOT_COLLECTED, "nothing is recorded"),
     }
+    return _opaque(layers, rules.runtime_class_name) if rules.runtime_class_name else layers
 
 
-def observed(rules: SandboxClassSpec, pod: Json | None) -> Isolation:
-    """What the Sandbox has now."""
+def observed(rules: SandboxClassSpec, pod: Json | None, known: Nodes, now: datetime) -> Isolation:
+    """What the Sandbox has now.
+
+    Args:
+        rules: Spec of the class.
+        pod: The Pod, if there is one.
+        known: What is known about the nodes.
+        now: The time of the operator.
+    """
     if pod is None or pod.get("status", {}).get("phase") != "Running":
         missing = _layer("NotAvailable", IsolationReason.NOT_RUNNING, "there is no running Pod")
         return dict.fromkeys(LAYERS, missing)
-    layers = expected(rules)
+    layers = expected(rules, nodes.profiles_of(pod).app_armor)
+    if not posture.is_opaque(pod):
+        layers |= _read_back(layers, pod, known, now)
     if not has_ephemeral_container(pod):
         return layers
     intruder = _layer(
@@ -58,19 +75,62 @@ def observed(rules: SandboxClassSpec, pod: Json | None) -> Isolation:
     return {**layers, "process": intruder, "seccomp": intruder}
 
 
-def below_minimum(rules: SandboxClassSpec) -> list[str]:
+def below_minimum(rules: SandboxClassSpec, app_armor: str | None) -> list[str]:
     """What keeps a Pod of this class from the state that the class itself demands."""
-    layers = expected(rules)
+    return _below(rules.minimum_isolation, expected(rules, app_armor), "would be")
+
+
+def found_below_minimum(rules: SandboxClassSpec, pod: Json, now: datetime) -> list[str]:
+    """What the node agent found to be less than the class demands."""
+    return _below(rules.minimum_isolation, posture.layers(pod, now), "is")
+
+
+def _below(minimum: dict[Layer, MinimumState], layers: Isolation, verb: str) -> list[str]:
     return [
-        f"{layer} would be {layers[layer].state} ({layers[layer].message}), "
-        f"the class demands {minimum}"
-        for layer, minimum in rules.minimum_isolation.items()
-        if _RANK[layers[layer].state] < _RANK[minimum]
+        f"{layer} {verb} {layers[layer].state} ({layers[layer].message}), the class demands {least}"
+        for layer, least in minimum.items()
+        if layer in layers and _RANK[layers[layer].state] < _RANK[least]
     ]
+
+
+def _read_back(promised: Isolation, pod: Json, known: Nodes, now: datetime) -> Isolation:
+    """The layers that are read back and were promised at all."""
+    due = [name for name in posture.LAYER_CONDITIONS if promised[name].state != "NotAvailable"]
+    node = pod["spec"].get("nodeName", "")
+    if not nodes.is_live(known, node):
+        message = (
+            f"the node agent of {node} has stopped: nobody sees whether this layer still holds; "
+            f"{nodes.WAY_OUT}"
+        )
+        return dict.fromkeys(due, _layer("Degraded", IsolationReason.NODE_AGENT_LOST, message))
+    found = posture.layers(pod, now)
+    return {layer: _lesser(promised[layer], found.get(layer, _UNSEEN)) for layer in due}
+
+
+def _lesser(promised: LayerStatus, found: LayerStatus) -> LayerStatus:
+    return found if _RANK[found.state] <= _RANK[promised.state] else promised
 
 
 def _layer(state: LayerState, reason: IsolationReason, message: str) -> LayerStatus:
     return LayerStatus(state=state, reason=reason.value, message=message)
+
+
+_UNSEEN: Final = _layer(
+    "Degraded",
+    IsolationReason.NOT_VERIFIED,
+    "asked for in the Pod; the node agent has not read it from the kernel yet",
+)
+
+
+def _opaque(layers: Isolation, runtime: str) -> Isolation:
+    """Settings reach another runtime, but what it makes of them cannot be read on the node."""
+    hidden = _layer(
+        "Degraded",
+        IsolationReason.OTHER_RUNTIME,
+        f"asked for in the Pod; runtimeClassName {runtime} keeps it out of the node's sight",
+    )
+    due = [name for name in posture.LAYER_CONDITIONS if layers[name].state == "Enforced"]
+    return {**layers, **dict.fromkeys(due, hidden)}
 
 
 def _namespaces(rules: SandboxClassSpec) -> LayerStatus:
@@ -82,24 +142,23 @@ def _namespaces(rules: SandboxClassSpec) -> LayerStatus:
 
 
 def _resources(rules: SandboxClassSpec) -> LayerStatus:
-    pids = "pids only where the kubelet sets podPidsLimit"
+    hard = "cpu, memory and pids are hard"
     if rules.storage.mode == "Hard":
-        disk = "disk is a volume of its own, as hard as its StorageClass makes it"
-        message = f"cpu and memory are hard; {disk}; {pids}"
-        return _layer("Degraded", IsolationReason.PIDS_NOT_LIMITED, message)
-    message = f"cpu and memory are hard; disk is enforced by eviction; {pids}"
+        message = f"{hard}; disk is a volume of its own, as hard as its StorageClass makes it"
+        return _layer("Enforced", IsolationReason.POD_HARDENED, message)
+    message = f"{hard}; disk is enforced by eviction"
     return _layer("Degraded", IsolationReason.SOFT_LIMITS, message)
 
 
-def _app_armor(rules: SandboxClassSpec) -> LayerStatus:
-    mode, profile = rules.app_armor.mode, rules.app_armor.profile
-    if mode == "Required":
-        message = f"profile {profile}; the runtime refuses the container on a node without it"
+def _app_armor(rules: SandboxClassSpec, asked: str | None) -> LayerStatus:
+    if asked:
+        message = f"profile {asked}; the runtime refuses the container on a node without it"
         return _layer("Enforced", IsolationReason.POD_HARDENED, message)
-    if mode == "Disabled":
+    if rules.app_armor.mode == "Disabled":
         return _layer("NotAvailable", IsolationReason.DISABLED_BY_CLASS, "appArmor.mode: Disabled")
     return _layer(
         "NotAvailable",
         IsolationReason.NOT_DETECTED,
-        "appArmor.mode is Auto and no node is known to have the profile",
+        "appArmor.mode is Auto and not every node that takes Sandboxes had the profile when the "
+        "Pod was made",
     )

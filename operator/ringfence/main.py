@@ -18,8 +18,10 @@ from typing import Any, Final, NoReturn
 
 from ringfence import __version__, endpoints, handlers, kube, log
 from ringfence.api import Json
-from ringfence.kinds import Api
+from ringfence.heartbeats import Heartbeats
+from ringfence.kinds import SANDBOX, SANDBOX_NODE, Api, Kind
 from ringfence.liveness import Limits, Signs, ailment
+from ringfence.lookout import Lookout
 from ringfence.metrics import Metrics
 from ringfence.reconcile import Reconciler
 from ringfence.resync import Known, Resync
@@ -83,14 +85,20 @@ class Operator:
         self._settings = settings
         self._metrics = metrics
         self._uids = Uids(settings.uid_first, settings.uid_last)
-        self._reconciler = Reconciler(api, settings, self._uids, _now)
+        self._heartbeats = Heartbeats(asyncio.get_running_loop().time)
+        self._reconciler = Reconciler(api, settings, self._uids, self._heartbeats, _now)
         self._queue = WorkQueue(observer=metrics)
         self._pulse = Pulse(Limits.for_resync(settings.resync_seconds), self._queue)
         known = Known()
         self._resync = Resync(api, self._queue, known, self._listed, self._pulse.beat)
         self._intake = handlers.Intake(
-            self._queue, known, self._pulse.beat, self._reconciler.classes_changed
+            self._queue,
+            known,
+            self._heartbeats,
+            self._pulse.beat,
+            self._reconciler.classes_changed,
         )
+        self._lookout = Lookout(api, self._heartbeats, self._intake.node_changed)
         metrics.read_from(lambda: self._queue.depth, self._pulse.oldest_key_age, known.phases)
 
     async def run(self, stop: asyncio.Event, on_watching: Callable[[], None]) -> None:
@@ -111,6 +119,7 @@ class Operator:
             "lag meter": self._pulse.measure_lag(),
             "resync": self._list_and_resync(),
             "workers": self._work(),
+            "lookout": self._look_out(),
             "watch": self._watch(on_watching),
         }
         await supervise(parts, stop)
@@ -125,13 +134,20 @@ class Operator:
         await self._pulse.synced.wait()
         await self._queue.run(self._reconciler, self._settings.workers)
 
+    async def _look_out(self) -> None:
+        await self._pulse.synced.wait()
+        await self._lookout.run()
+
     async def _watch(self, on_watching: Callable[[], None]) -> None:
         await self._pulse.synced.wait()
         await handlers.watch(self._intake, on_watching)
 
-    def _listed(self, bodies: list[Json]) -> None:
-        self._uids.seed(bodies)
-        self._reconciler.classes_changed()
+    def _listed(self, kind: Kind, bodies: list[Json]) -> None:
+        if kind == SANDBOX:
+            self._uids.seed(bodies)
+            self._reconciler.classes_changed()
+        elif kind == SANDBOX_NODE:
+            self._heartbeats.replace(bodies)
 
 
 async def supervise(parts: Mapping[str, Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:

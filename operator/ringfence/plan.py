@@ -1,20 +1,24 @@
 """Decides the next step for one Sandbox from what was read. Pure: no I/O, no clock of its own.
 
-The steps, each only when the one before was read back: record the uid in the status; apply the
-ServiceAccount, NetworkPolicy and proxy configuration; apply the Pod; make the Pod a second owner
-of the NetworkPolicy. Then nothing but status, until something differs.
+The steps, each only when the one before was read back: wait for a node that has the profiles;
+record the uid in the status; apply the ServiceAccount, NetworkPolicy and proxy configuration; apply
+the Pod; make the Pod a second owner of the NetworkPolicy. Then nothing but status, until something
+differs.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from ringfence import conditions, drift, isolation, names, workspace_state
-from ringfence.acceptance import Accepted, Observed, Refused, accept, is_ours
+from ringfence.acceptance import Accepted, Observed, Refused, accept, is_built_as, is_ours
 from ringfence.api import Json
 from ringfence.conditions import Observation
 from ringfence.kinds import CONFIG_MAP, NETWORK_POLICY, POD, SERVICE_ACCOUNT, ApiError, Kind
+from ringfence.nodes import any_has, profiles_of
 from ringfence.pod_state import PodState, pod_state
+from ringfence.readiness import fault, judged, patience_left
 from ringfence.resources.config_map import config_map
 from ringfence.resources.network_policy import network_policy
 from ringfence.resources.service_account import service_account
@@ -28,6 +32,8 @@ _INTACT: Final = "PodIntact"
 
 UNWATCHED_SECONDS: Final = 15.0
 """Time between two looks at a cause whose end no watch reports."""
+_CLOSING: Final = frozenset({Reason.POSTURE_NOT_VERIFIED, Reason.ISOLATION_BELOW_MINIMUM})
+"""Reasons to close the network of a Pod that runs; opening it again repairs nothing."""
 _UNWATCHED: Final = frozenset({Reason.NAME_CONFLICT, Reason.UIDS_EXHAUSTED})
 
 
@@ -61,9 +67,8 @@ def plan(seen: Observed, settings: Settings) -> Plan:
         case = accept(seen, settings)
     except Refused as refusal:
         return _refuse(seen, settings, refusal)
-    if seen.status.get("uid") != case.uid:
-        return _record_uid(case)
-    return _remove(case) or _prepare(case) or _start(case) or _nudge(case) or _settle(case)
+    steps = (_await_node, _record_uid, _remove, _prepare, _start, _nudge)
+    return next((todo for step in steps if (todo := step(case))), None) or _settle(case)
 
 
 def rejection(seen: Observed, error: ApiError) -> Plan:
@@ -106,15 +111,33 @@ def _closed(seen: Observed, settings: Settings, pod: Json) -> tuple[Json, ...]:
 # --- steps ------------------------------------------------------------------------------------
 
 
-def _record_uid(case: Accepted) -> Plan:
+def _await_node(case: Accepted) -> Plan | None:
+    """No Pod while no node could run it; the Sandbox is queued again when a node changes."""
+    if case.seen.pod is not None or any_has(case.seen.nodes, profiles_of(case.pod)):
+        return None
+    missing = _profiles(case)
+    ready = Observation("Ready", "False", missing.reason, missing.message)
+    return _statement(case.seen, [ready, missing], "Pending", _details(case, "Pending"))
+
+
+def _profiles(case: Accepted) -> Observation:
+    """The Pod that exists may name other profiles than one that is built today."""
+    pod = case.seen.pod
+    node = pod["spec"].get("nodeName") if pod else None
+    return conditions.profiles_installed(profiles_of(pod or case.pod), case.seen.nodes, node)
+
+
+def _record_uid(case: Accepted) -> Plan | None:
     """The uid is in the status before anything uses it, or a restart could give it away twice."""
+    if case.seen.status.get("uid") == case.uid:
+        return None
     return replace(_say_starting(case), again=True)
 
 
 def _say_starting(case: Accepted) -> Plan:
     message = f"Pod {case.pod['metadata']['name']} is starting"
     state = PodState("False", Reason.STARTING, message, "Starting")
-    observations = conditions.observe_pod(state, None, current=True)
+    observations = [*conditions.observe_pod(state, None, current=True), _profiles(case)]
     return _statement(case.seen, observations, state.phase, _details(case, state.phase))
 
 
@@ -143,16 +166,10 @@ def _remove_altered(case: Accepted, pod: Json, altered: list[str]) -> Plan:
 
 def _alterations(case: Accepted, pod: Json) -> list[str]:
     """An outdated Pod is judged only by what no spec can change: its user."""
-    if _is_current(case, pod):
+    if is_built_as(case.pod, pod):
         return drift.pod_alterations(case.pod, pod)
     context = pod["spec"].get("securityContext", {})
     return [] if context.get("runAsUser") == case.uid else ["spec.securityContext.runAsUser"]
-
-
-def _is_current(case: Accepted, pod: Json) -> bool:
-    annotations = pod["metadata"].get("annotations", {})
-    built: str = case.pod["metadata"]["annotations"][names.SPEC_HASH_ANNOTATION]
-    return bool(annotations.get(names.SPEC_HASH_ANNOTATION) == built)
 
 
 def _removal(kind: Kind, body: Json) -> Removal:
@@ -171,9 +188,10 @@ def _supports(case: Accepted) -> dict[Kind, Json]:
     pod = case.seen.pod
     pod_uid = pod["metadata"]["uid"] if pod else None
     wanted, owner = case.wanted, case.seen.owner
+    egress = () if fault(case) else wanted.egress  # a Pod that breaks its promise is cut off
     return {
         SERVICE_ACCOUNT: service_account(wanted),
-        NETWORK_POLICY: network_policy(owner, wanted.egress, case.settings, pod_uid),
+        NETWORK_POLICY: network_policy(owner, egress, case.settings, pod_uid),
         CONFIG_MAP: config_map(wanted, case.settings),
     }
 
@@ -185,6 +203,8 @@ def _differs(wanted: Json, seen: Json | None) -> bool:
 def _repairs(case: Accepted, todo: dict[Kind, Json]) -> tuple[Json, ...]:
     """An Event if somebody removed or edited what this generation of the spec had already."""
     if case.seen.pod is None or case.seen.status["observedGeneration"] != case.generation:
+        return ()
+    if fault(case) or conditions.ready_reason(case.seen.status) in _CLOSING:
         return ()
     found = [f"{kind.kind}: {_what(case, kind, body)}" for kind, body in todo.items()]
     found = [text for text in found if not text.endswith(": metadata.ownerReferences")]
@@ -217,7 +237,7 @@ def _was_altered(case: Accepted) -> bool:
 def _nudge(case: Accepted) -> Plan | None:
     """A changed allowlist changes an annotation, or the kubelet would take a minute to notice."""
     pod = case.seen.pod
-    if pod is None or not _is_current(case, pod) or _same_egress(case, pod):
+    if pod is None or not is_built_as(case.pod, pod) or _same_egress(case, pod):
         return None
     return Plan(apply=(case.pod,), again=True)
 
@@ -241,21 +261,30 @@ def _settle(case: Accepted) -> Plan:
     pod = case.seen.pod
     if pod is None:
         return Plan()
-    state = pod_state(pod, case.seen.now)
+    state = judged(case, pod, pod_state(pod, case.seen.now))
     if pod["metadata"].get("deletionTimestamp"):
         if _was_altered(case):
             return Plan()
         message = f"Pod {pod['metadata']['name']} is ending and will be replaced"
         state = PodState("False", Reason.STARTING, message, "Starting")
-    observations = conditions.observe_pod(state, pod, current=_is_current(case, pod))
+    observations = [*_observations(case, pod, state)]
     written = _statement(case.seen, observations, state.phase, _details(case, state.phase))
     return replace(written, requeue_after=_patience_left(case, pod))
 
 
 def _patience_left(case: Accepted, pod: Json) -> float | None:
-    """No watch reports that a volume is late."""
-    left = workspace_state.patience_left(pod, case.seen.now)
-    return left if left and left > 0 else None
+    """No watch reports that a volume is late, or that a node agent says nothing."""
+    volume = workspace_state.patience_left(pod, case.seen.now)
+    waits = [left for left in (volume, patience_left(case, pod)) if left and left > 0]
+    return min(waits, default=None)
+
+
+def _observations(case: Accepted, pod: Json, state: PodState) -> Iterator[Observation]:
+    yield from conditions.observe_pod(state, pod, current=is_built_as(case.pod, pod))
+    if state.phase not in {"Succeeded", "Failed"}:
+        yield _profiles(case)
+    if state.phase == "Running":
+        yield conditions.limits_enforced(pod, case.seen.nodes, case.seen.now)
 
 
 # --- status -----------------------------------------------------------------------------------
@@ -284,5 +313,7 @@ def _details(case: Accepted, phase: Phase) -> Json:
         "pod_name": case.pod["metadata"]["name"],
         "node_name": pod["spec"].get("nodeName") if pod else None,
         "uid": case.uid,
-        "isolation": isolation.observed(case.wanted.rules, pod if phase == "Running" else None),
+        "isolation": isolation.observed(
+            case.wanted.rules, pod if phase == "Running" else None, case.seen.nodes, case.seen.now
+        ),
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringfence import names, workspace_state
+from ringfence import names, nodes, workspace_state
 from ringfence.api import Json
 from ringfence.status import ConditionStatus, Phase, Reason
 
@@ -28,6 +28,8 @@ _IMAGE_REASONS: Final = frozenset(
 _CREATE_REASONS: Final = frozenset(
     {"CreateContainerError", "CreateContainerConfigError", "RunContainerError"}
 )
+_GUARD_GAVE_UP: Final = f"{Reason.NODE_AGENT_NOT_READY}:"
+"""How the last words of the proxy's hook begin; see images/proxy/wait-for-proxy."""
 
 
 def pod_state(pod: Json, now: datetime) -> PodState:
@@ -127,10 +129,29 @@ def _create(pod: Json) -> PodState | None:
 def _hint(detail: str) -> str:
     """The way out for the refusals that a Ringfence installation can cause itself."""
     if "seccomp" in detail:
-        return "; is the ringfence-profiles DaemonSet running on this node?"
+        return f"; is the node agent running on this node? {nodes.WAY_OUT}"
     if "apparmor" in detail.lower():
         return "; load the profile on the node, or set appArmor.mode of the class to Auto"
     return ""
+
+
+def _guarded(pod: Json) -> PodState | None:
+    """The hook of the proxy gave up, as nobody limited the Pod; the kubelet tries again."""
+    proxies = (c for c in _statuses(pod) if c["name"] == names.PROXY_CONTAINER)
+    if not any(not c.get("started") and _said_last(c, _GUARD_GAVE_UP) for c in proxies):
+        return None
+    message = (
+        f"the agent container was not started, as the node agent of {pod['spec'].get('nodeName')} "
+        f"has not limited the Pod's processes; tried again; {nodes.WAY_OUT}"
+    )
+    return PodState("False", Reason.NODE_AGENT_NOT_READY, message, "Starting")
+
+
+def _said_last(container: Json, words: str) -> bool:
+    """True if the container's termination message, now or last time, begins so."""
+    states = (container.get("state", {}), container.get("lastState", {}))
+    ended = (state.get("terminated") or {} for state in states)
+    return any(str(end.get("message", "")).startswith(words) for end in ended)
 
 
 def _crashing(pod: Json) -> PodState | None:
@@ -154,4 +175,12 @@ def _ready(pod: Json) -> PodState | None:
 
 
 _Check = Callable[[Json], PodState | None]
-_CHECKS: tuple[_Check, ...] = (_ended, _unschedulable, _image, _create, _crashing, _ready)
+_CHECKS: tuple[_Check, ...] = (
+    _ended,
+    _unschedulable,
+    _image,
+    _create,
+    _guarded,
+    _crashing,
+    _ready,
+)

@@ -5,7 +5,7 @@ out (Effective) is all that the builders in resources/ may read.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ringfence import allowlist, quantity
 from ringfence.api import (
@@ -31,6 +31,8 @@ class Effective:
     limits: ClassLimits
     egress: tuple[EgressRule, ...]
     role_arn: str | None
+    app_armor: str | None
+    """AppArmor profile that the Pod asks for; None: none."""
 
 
 class CeilingExceeded(Invalid):
@@ -57,7 +59,13 @@ def effective(sandbox: Sandbox, sandbox_class: SandboxClass) -> Effective:
         limits=_limits(sandbox.spec, rules),
         egress=sandbox.spec.egress.allow if sandbox.spec.egress else class_egress(rules),
         role_arn=sandbox.spec.identity.role_arn if sandbox.spec.identity else None,
+        app_armor=rules.app_armor.profile if rules.app_armor.mode == "Required" else None,
     )
+
+
+def with_app_armor(wanted: Effective) -> Effective:
+    """The same Sandbox under its class's AppArmor profile: what `Auto` comes to on such nodes."""
+    return replace(wanted, app_armor=wanted.rules.app_armor.profile)
 
 
 def class_egress(rules: SandboxClassSpec) -> tuple[EgressRule, ...]:

@@ -12,6 +12,7 @@ from typing import Final
 from ringfence import names
 from ringfence.acceptance import Observed
 from ringfence.api import Json
+from ringfence.heartbeats import Heartbeats
 from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, Api, ApiError, Kind, kind_of
 from ringfence.plan import Plan, plan, rejection
 from ringfence.settings import Settings
@@ -33,11 +34,17 @@ class Reconciler:
     """Brings one Sandbox to what its spec says. Safe to run at any time, any number of times."""
 
     def __init__(
-        self, api: Api, settings: Settings, uids: Uids, clock: Callable[[], datetime]
+        self,
+        api: Api,
+        settings: Settings,
+        uids: Uids,
+        heartbeats: Heartbeats,
+        clock: Callable[[], datetime],
     ) -> None:
         self._api = api
         self._settings = settings
         self._uids = uids
+        self._heartbeats = heartbeats
         self._clock = clock
         self._owners: dict[Key, str] = {}
         self._classes: tuple[Json, ...] | None = None
@@ -75,7 +82,7 @@ class Reconciler:
         owner = self._owners[key] = body["metadata"]["uid"]
         classes, children = await asyncio.gather(self._read_classes(body), self._children(key))
         uid = self._uids.claim(owner, body.get("status", {}).get("uid"))
-        return Observed(body, classes, children, uid, self._clock())
+        return Observed(body, classes, children, uid, self._clock(), self._heartbeats.nodes)
 
     def _forget(self, key: Key) -> None:
         owner = self._owners.pop(key, None)

@@ -6,11 +6,11 @@ kopf forgets deletions that happen while a watch is broken, so events alone are 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from ringfence.api import Json
-from ringfence.kinds import SANDBOX, SANDBOX_CLASS, Api, ApiError
+from ringfence.kinds import SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, Api, ApiError, Kind
 from ringfence.workqueue import Key, WorkQueue
 
 RETRY_SECONDS: Final = 5.0
@@ -24,11 +24,12 @@ _log = logging.getLogger(__name__)
 
 class _Entry(NamedTuple):
     class_name: str | None
+    node_name: str | None
     phase: str
 
 
 class Known:
-    """Keys, classes and phases of all Sandboxes; never their bodies."""
+    """Keys, classes, nodes and phases of all Sandboxes; never their bodies."""
 
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
@@ -37,7 +38,9 @@ class Known:
         """Notes a Sandbox and returns its key."""
         key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
         class_name = body.get("spec", {}).get("className")
-        self._entries[key] = _Entry(class_name, body.get("status", {}).get("phase", "Pending"))
+        status = body.get("status", {})
+        phase = status.get("phase", "Pending")
+        self._entries[key] = _Entry(class_name, status.get("nodeName"), phase)
         return key
 
     def forget(self, key: Key) -> None:
@@ -52,6 +55,10 @@ class Known:
         """Those that name this class, and those that name none: a default may have changed."""
         return [k for k, entry in self._entries.items() if entry.class_name in (name, None)]
 
+    def of_node(self, name: str) -> list[Key]:
+        """Those on this node, and those that have none yet: they may wait for one."""
+        return [k for k, entry in self._entries.items() if entry.node_name in (name, None)]
+
     def phases(self) -> dict[str, int]:
         """How many Sandboxes are in each phase."""
         return Counter(entry.phase for entry in self._entries.values())
@@ -65,7 +72,7 @@ class Resync:
         api: Api,
         queue: WorkQueue,
         known: Known,
-        on_listed: Callable[[list[Json]], None],
+        on_listed: Callable[[Kind, list[Json]], None],
         on_pass: Callable[[], None],
     ) -> None:
         """A resync that has not run yet.
@@ -74,7 +81,7 @@ class Resync:
             api: Where to list.
             queue: Gets every key.
             known: Put right by each pass.
-            on_listed: Gets the bodies of each pass before any key is queued.
+            on_listed: Gets the bodies of each list before any key is queued.
             on_pass: Called after each attempt, good or bad: the task is alive.
         """
         self._api = api
@@ -86,26 +93,27 @@ class Resync:
     async def first(self) -> None:
         """Passes until one succeeds. Nothing may be reconciled before: uids would be given twice.
 
-        The classes are asked for as well: kopf would watch a kind that is not there yet in vain.
+        The nodes must be known, too, or every Sandbox would seem to be on a lost one. The classes
+        are asked for as kopf would watch a kind that is not there yet in vain.
         """
-        await self._persist(spread=0.0, also_classes=True)
+        await self._persist(spread=0.0, also=(SANDBOX_CLASS, SANDBOX_NODE))
 
     async def run(self, interval: float) -> None:
         """Passes every `interval` seconds until cancelled."""
         while True:
             await asyncio.sleep(interval)
-            await self._persist(spread=interval * _SPREAD, also_classes=False)
+            await self._persist(spread=interval * _SPREAD, also=())
 
-    async def _persist(self, *, spread: float, also_classes: bool) -> None:
+    async def _persist(self, *, spread: float, also: Iterable[Kind]) -> None:
         while True:
-            if await self._attempt(spread=spread, also_classes=also_classes):
+            if await self._attempt(spread=spread, also=also):
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _attempt(self, *, spread: float, also_classes: bool) -> bool:
+    async def _attempt(self, *, spread: float, also: Iterable[Kind]) -> bool:
         try:
-            if also_classes:
-                await self._api.list(SANDBOX_CLASS)
+            for kind in also:
+                self._on_listed(kind, await self._api.list(kind))
             await self._pass(spread)
         except ApiError as error:
             _log.warning("resync failed, next try in %.0f s: %s", RETRY_SECONDS, error)
@@ -117,7 +125,7 @@ class Resync:
     async def _pass(self, spread: float) -> None:
         before = self._known.keys()
         bodies = await self._api.list(SANDBOX)
-        self._on_listed(bodies)
+        self._on_listed(SANDBOX, bodies)
         listed = [self._known.enter(body) for body in bodies]
         for position, key in enumerate(listed):
             self._queue.add(key, after=spread * position / len(listed))

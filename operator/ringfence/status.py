@@ -17,7 +17,14 @@ class Reason(StrEnum):
     STARTING = "Starting"
     """Everything was accepted; the Pod is being created or its containers are starting."""
     POD_READY = "PodReady"
-    """All containers of the Pod run."""
+    """All containers of the Pod run, and the node agent read from the kernel that the agent is
+    confined."""
+    POSTURE_NOT_VERIFIED = "PostureNotVerified"
+    """The Pod runs, but the node agent has found that something does not hold, or found nothing."""
+    NODE_AGENT_NOT_READY = "NodeAgentNotReady"
+    """The Pod waits for the node agent of its node."""
+    PROFILES_NOT_INSTALLED = "ProfilesNotInstalled"
+    """No node with a live node agent has the profiles that the Pod would name."""
     INVALID_SPEC = "InvalidSpec"
     """A field holds something it may not; nothing happens until it changes."""
     CLASS_NOT_FOUND = "ClassNotFound"
@@ -62,13 +69,33 @@ class Reason(StrEnum):
     """The Pod was built from the present spec."""
     OUTDATED = "Outdated"
     """The spec changed after the Pod was built."""
+    PROFILES_INSTALLED = "ProfilesInstalled"
+    """The node, or a node that could take the Pod, has the profiles that it names."""
+    PROFILES_LOST = "ProfilesLost"
+    """The Pod's node does not have its profiles any more."""
+    NODE_AGENT_LOST = "NodeAgentLost"
+    """The heartbeat of the node agent stopped: nobody verifies this node."""
+    VERIFIED = "Verified"
+    """The node agent read it from the kernel."""
+    LIMIT_NOT_IN_FORCE = "LimitNotInForce"
+    """The node agent found a limit that is not in force, or not hard."""
+    NOT_VERIFIED = "NotVerified"
+    """The node agent has not read it yet."""
 
 
 class IsolationReason(StrEnum):
     """Why a layer has its state."""
 
     POD_HARDENED = "PodHardened"
-    """The Pod that runs was read back with every setting of the layer."""
+    """Every setting of the layer stands in the Pod."""
+    READ_BACK = "ReadBack"
+    """The node agent read it from the kernel, and gave no reason of its own."""
+    NOT_VERIFIED = "NotVerified"
+    """The node agent has not read it yet."""
+    NODE_AGENT_LOST = "NodeAgentLost"
+    """The heartbeat of the node agent stopped: nobody sees whether it still holds."""
+    OTHER_RUNTIME = "OtherRuntime"
+    """The class's runtime keeps the processes out of the node's sight."""
     EPHEMERAL_CONTAINER = "EphemeralContainer"
     """Somebody attached a debug container, which this layer does not cover."""
     NOT_RUNNING = "NotRunning"
@@ -76,9 +103,7 @@ class IsolationReason(StrEnum):
     NO_USER_NAMESPACE = "NoUserNamespace"
     """The class disables user namespaces."""
     SOFT_LIMITS = "SoftLimits"
-    """pids has no limit of its own and disk is enforced by eviction, not ENOSPC."""
-    PIDS_NOT_LIMITED = "PidsNotLimited"
-    """cpu, memory and disk have hard limits; pids has no limit of its own."""
+    """The disk is enforced by eviction, not ENOSPC."""
     PROXY_NOT_FENCED = "ProxyNotFenced"
     """NetworkPolicy and proxy are in place; no rule inside the Pod tells agent and proxy apart."""
     DISABLED_BY_CLASS = "DisabledByClass"
@@ -140,7 +165,8 @@ class SandboxStatus(Model):
     )
     conditions: tuple[Condition, ...] = Field(
         default=(),
-        description="Ready, PodScheduled, WorkspaceReady, UpToDate, Finished.",
+        description="Ready, PodScheduled, WorkspaceReady, ProfilesInstalled, LimitsEnforced, "
+        "UpToDate, Finished.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],

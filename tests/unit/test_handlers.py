@@ -14,12 +14,13 @@ from fake_api_server import FakeApiServer, status
 from ringfence import names
 from ringfence.api import Json
 from ringfence.handlers import CHILD_SELECTOR, Intake, owner_key, watch
-from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, collection_path
+from ringfence.heartbeats import Heartbeats
+from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, collection_path
 from ringfence.resync import Known
 from ringfence.workqueue import Key, WorkQueue
 
 KEY = Key("ns", "a")
-WATCHED = (SANDBOX, SANDBOX_CLASS, *CHILDREN)
+WATCHED = (SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *CHILDREN)
 
 
 class Watching:
@@ -31,8 +32,15 @@ class Watching:
         self.class_changes = 0
         self.known = Known()
         self.queue = WorkQueue()
-        self.intake = Intake(self.queue, self.known, lambda: None, self._class_changed)
+        self.heartbeats = Heartbeats(asyncio.get_running_loop().time)
+        self.beats = 0
+        self.intake = Intake(
+            self.queue, self.known, self.heartbeats, self._event, self._class_changed
+        )
         self.task: asyncio.Task[None] | None = None
+
+    def _event(self) -> None:
+        self.beats += 1
 
     def _class_changed(self) -> None:
         self.class_changes += 1

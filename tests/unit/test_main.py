@@ -19,7 +19,9 @@ from api_access import write_kubeconfig
 from fake_api_server import FakeApiServer, status
 from ringfence import names
 from ringfence.api import Json
+from ringfence.conditions import ready_reason
 from ringfence.main import PartEnded, supervise
+from samples import sandbox_node
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 EXIT_SECONDS = 15.0
@@ -39,6 +41,10 @@ CLASS: Json = {
 def _sandbox(name: str) -> Json:
     meta = {"namespace": "ns", "name": name, "generation": 1}
     return {"apiVersion": names.API_VERSION, "kind": "Sandbox", "metadata": meta, "spec": {}}
+
+
+def _reason(server: FakeApiServer, name: str) -> str | None:
+    return ready_reason(server.objects["sandboxes", "ns", name].get("status", {}))
 
 
 async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
@@ -120,12 +126,15 @@ async def operator(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Runni
     await running.end()
 
 
-async def test_a_sandbox_becomes_children_and_sigterm_ends_the_operator_well(
+async def test_a_sandbox_waits_for_a_node_becomes_children_and_sigterm_ends_the_operator_well(
     server: FakeApiServer, operator: Running
 ) -> None:
     server.put("sandboxclasses", CLASS)
     server.put("sandboxes", _sandbox("early"))
     process = await operator.start()
+    await until(lambda: _reason(server, "early") == "ProfilesNotInstalled")
+    await until(lambda: server.watching("sandboxnodes"))
+    server.put("sandboxnodes", sandbox_node())
     await until(lambda: ("pods", "ns", "early") in server.objects)
     server.put("sandboxes", _sandbox("late"))
     await until(lambda: ("pods", "ns", "late") in server.objects)
@@ -144,6 +153,7 @@ async def test_a_sandbox_becomes_children_and_sigterm_ends_the_operator_well(
 
 async def test_a_restart_writes_nothing(server: FakeApiServer, operator: Running) -> None:
     server.put("sandboxclasses", CLASS)
+    server.put("sandboxnodes", sandbox_node())
     server.put("sandboxes", _sandbox("a"))
     process = await operator.start()
     await until(lambda: ("pods", "ns", "a") in server.objects)

@@ -39,7 +39,7 @@ ROWS: dict[str, tuple[Json, str, str]] = {
     "seccomp": (
         _waiting("CreateContainerError", "cannot load seccomp profile"),
         "ContainerCreateFailed",
-        "is the ringfence-profiles DaemonSet running",
+        "is the node agent running on this node? kubectl get sandboxnodes",
     ),
     "apparmor": (
         _waiting("CreateContainerError", "apparmor profile not found x"),

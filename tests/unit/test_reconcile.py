@@ -9,6 +9,7 @@ import pytest
 
 from fake_kube import FakeKube
 from ringfence.api import Json
+from ringfence.heartbeats import Heartbeats
 from ringfence.kinds import (
     CHILDREN,
     CONFIG_MAP,
@@ -23,7 +24,16 @@ from ringfence.kinds import (
 from ringfence.reconcile import Reconciler, Unsettled
 from ringfence.uids import Uids
 from ringfence.workqueue import Key
-from samples import NOW, ROLE, SETTINGS, sandbox, sandbox_class
+from samples import (
+    NOW,
+    ROLE,
+    SETTINGS,
+    running,
+    sandbox,
+    sandbox_class,
+    sandbox_node,
+    verified,
+)
 
 KEY = Key("agents", "demo")
 
@@ -43,9 +53,15 @@ def unschedulable(message: str) -> Json:
 class World:
     """A reconciler and its cluster, with a clock that only moves when told."""
 
-    def __init__(self, body: Json | None = None, classes: tuple[Json, ...] | None = None) -> None:
+    def __init__(
+        self,
+        body: Json | None = None,
+        classes: tuple[Json, ...] | None = None,
+        nodes: tuple[Json, ...] | None = None,
+    ) -> None:
         self.kube = FakeKube()
         self.now = NOW
+        self.nodes = (sandbox_node(),) if nodes is None else nodes
         for rules in (sandbox_class(),) if classes is None else classes:
             self.kube.put(SANDBOX_CLASS, rules)
         if body is not None:
@@ -55,7 +71,14 @@ class World:
     def restart(self) -> None:
         self.uids = Uids(SETTINGS.uid_first, SETTINGS.uid_last)
         self.uids.seed([o for (k, _, _), o in self.kube.objects.items() if k == SANDBOX])
-        self.reconcile = Reconciler(self.kube, SETTINGS, self.uids, lambda: self.now)
+        self.heartbeats = Heartbeats(self._monotonic)
+        self.heartbeats.replace(self.nodes)
+        self.reconcile = Reconciler(
+            self.kube, SETTINGS, self.uids, self.heartbeats, lambda: self.now
+        )
+
+    def _monotonic(self) -> float:
+        return self.now.timestamp()
 
     async def run(self) -> float | None:
         return await self.reconcile(KEY)
@@ -80,16 +103,10 @@ class World:
         self.kube.put(SANDBOX, {**stored, "spec": spec})
 
     def run_pod(self) -> None:
-        """Plays scheduler and kubelet."""
+        """Plays scheduler, kubelet and node agent."""
         pod = self.child(POD)
         pod["spec"]["nodeName"] = "node-1"
-        pod["status"] = {
-            "phase": "Running",
-            "conditions": [
-                {"type": "PodScheduled", "status": "True"},
-                {"type": "Ready", "status": "True"},
-            ],
-        }
+        pod["status"] = running(*verified())
 
 
 async def ready_in_steps() -> World:
@@ -106,6 +123,8 @@ async def ready_in_steps() -> World:
         "phase": "Pending",
         "conditions": [{"type": "PodScheduled", "status": "True"}],
     }
+    await world.run()
+    pod["status"] = running()
     await world.run()
     world.run_pod()
     await world.run()
@@ -372,7 +391,7 @@ async def test_irsa_webhook_may_add_its_token_to_the_proxy_only() -> None:
     pod = world.child(POD)
     pod["spec"]["volumes"].append({"name": "aws-iam-token", "projected": {}})
     proxy = pod["spec"]["initContainers"][0]
-    proxy["env"] = [{"name": "AWS_ROLE_ARN", "value": ROLE}]
+    proxy["env"].append({"name": "AWS_ROLE_ARN", "value": ROLE})
     proxy["volumeMounts"].append({"name": "aws-iam-token", "mountPath": "/var/run/x"})
     await world.run()
     assert world.condition()["reason"] == "PodReady"
@@ -591,7 +610,7 @@ async def test_fight_over_a_child_backs_off() -> None:
 
     undoing = Undoing()
     undoing.objects = world.kube.objects
-    world.reconcile = Reconciler(undoing, SETTINGS, world.uids, lambda: world.now)
+    world.reconcile = Reconciler(undoing, SETTINGS, world.uids, world.heartbeats, lambda: world.now)
     with pytest.raises(Unsettled):
         await world.run()
     assert not world.exists(POD)

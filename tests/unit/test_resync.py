@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from ringfence.api import Json
-from ringfence.kinds import SANDBOX, SANDBOX_CLASS, ApiError, Kind
+from ringfence.kinds import SANDBOX_CLASS, SANDBOX_NODE, ApiError, Kind
 from ringfence.resync import Known, Resync
 from ringfence.workqueue import Key, WorkQueue
 from warp_loop import now, warp
@@ -30,8 +30,8 @@ class Cluster:
         self.during: Callable[[], object] = lambda: None
         self.log: list[str] = []
 
-    def listed(self, bodies: list[Json]) -> None:
-        self.log.append(f"told of {len(bodies)}")
+    def listed(self, kind: Kind, bodies: list[Json]) -> None:
+        self.log.append(f"told of {len(bodies)} {kind.plural}")
 
     def passed(self) -> None:
         self.log.append("passed")
@@ -42,7 +42,7 @@ class Cluster:
         if self.down:
             self.down -= 1
             raise ApiError(503, "ServiceUnavailable", "down")
-        if kind == SANDBOX_CLASS:
+        if kind in (SANDBOX_CLASS, SANDBOX_NODE):
             return []
         self.during()
         return [_sandbox(name) for name in self.names]
@@ -76,8 +76,16 @@ def test_the_first_list_is_repeated_until_it_succeeds_and_told_before_any_key_is
         assert scene.queue.depth == 2
 
     warp(scenario())
-    failed = [f"list {SANDBOX_CLASS.plural}", "passed"]
-    good = [f"list {SANDBOX_CLASS.plural}", f"list {SANDBOX.plural}", "told of 2", "passed"]
+    failed = ["list sandboxclasses", "passed"]
+    good = [
+        "list sandboxclasses",
+        "told of 0 sandboxclasses",
+        "list sandboxnodes",
+        "told of 0 sandboxnodes",
+        "list sandboxes",
+        "told of 2 sandboxes",
+        "passed",
+    ]
     assert cluster.log == [*failed, *failed, *good]
 
 

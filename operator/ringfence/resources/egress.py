@@ -71,10 +71,13 @@ def envoy_args(directory: str = CONFIG_DIRECTORY) -> list[str]:
     ]
 
 
-def wait_args() -> list[str]:
-    """Return a command that ends once the proxy accepts connections, for a postStart hook.
+def wait_args(*, limits: bool) -> list[str]:
+    """Return a command that ends once the agent container may start, for a postStart hook.
+
+    It waits for the proxy to accept connections and, with `limits`, for the node agent to have
+    limited the number of processes.
 
     Accepting is enough: Envoy binds the port only after every configuration file has been read.
     A probe of the kubelet cannot do this, because the proxy listens on the Pod's loopback only.
     """
-    return ["wait-for-proxy"]
+    return ["wait-for-proxy"] if limits else ["wait-for-proxy", "--without-limits"]

@@ -13,7 +13,9 @@ from ringfence.policy import Effective
 from ringfence.resources import egress, workspace
 from ringfence.resources.environment import environment
 from ringfence.resources.hardening import harden
+from ringfence.resources.limits import limits_variable
 from ringfence.resources.metadata import metadata
+from ringfence.resources.placement import placement
 from ringfence.settings import Settings
 
 GRACE_SECONDS: Final = 10
@@ -35,7 +37,7 @@ def pod(wanted: Effective, settings: Settings, uid: int) -> Json:
         settings: The installation.
         uid: User id of the agent, unique among all Sandboxes.
     """
-    body = harden(_pod(wanted, settings), wanted.rules, uid)
+    body = harden(_pod(wanted, settings), wanted, uid)
     body["metadata"]["annotations"] |= {
         names.SPEC_HASH_ANNOTATION: _short_hash(body["spec"]),
         names.EGRESS_HASH_ANNOTATION: _short_hash([r.model_dump() for r in wanted.egress]),
@@ -49,23 +51,15 @@ def _short_hash(content: object) -> str:
 
 
 def _pod(wanted: Effective, settings: Settings) -> Json:
-    rules = wanted.rules
     spec: Json = {
         "serviceAccountName": names.child_name(wanted.sandbox.metadata.name),
         "restartPolicy": wanted.sandbox.spec.restart_policy,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "initContainers": [_proxy(settings)],
+        "initContainers": [_proxy(wanted, settings)],
         "containers": [_agent(wanted)],
         "volumes": _volumes(wanted),
+        **placement(wanted),
     }
-    if rules.runtime_class_name:
-        spec["runtimeClassName"] = rules.runtime_class_name
-    if rules.node_selector:
-        spec["nodeSelector"] = dict(rules.node_selector)
-    if rules.tolerations:
-        spec["tolerations"] = [
-            t.model_dump(by_alias=True, exclude_none=True) for t in rules.tolerations
-        ]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -105,15 +99,20 @@ def _agent(wanted: Effective) -> Json:
     return container
 
 
-def _proxy(settings: Settings) -> Json:
-    """A native sidecar: the agent starts only after its hook has seen it listen."""
+def _proxy(wanted: Effective, settings: Settings) -> Json:
+    """A native sidecar: the agent starts only after its hook has seen it listen, and limited.
+
+    Under another runtime the hook does not see the node's control groups; the class chooses that.
+    """
+    hook = egress.wait_args(limits=wanted.rules.runtime_class_name is None)
     return {
         "name": names.PROXY_CONTAINER,
         "image": settings.proxy_image,
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "command": egress.envoy_args(),
-        "lifecycle": {"postStart": {"exec": {"command": egress.wait_args()}}},
+        "env": [limits_variable(wanted)],
+        "lifecycle": {"postStart": {"exec": {"command": hook}}},
         "resources": {
             "limits": {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "64Mi"},
             "requests": {"cpu": "10m", "memory": "64Mi", "ephemeral-storage": "16Mi"},

@@ -11,6 +11,7 @@ from packaging_rights import Right, granted, rights_for
 from rendered import Rendered
 from ringfence import handlers, kinds, plan
 from ringfence.api import Json
+from ringfence.heartbeats import Heartbeats
 from ringfence.kinds import (
     CHILDREN,
     EVENT,
@@ -18,6 +19,7 @@ from ringfence.kinds import (
     POD,
     SANDBOX,
     SANDBOX_CLASS,
+    SANDBOX_NODE,
     SERVICE_ACCOUNT,
     ApiError,
     Kind,
@@ -26,7 +28,7 @@ from ringfence.reconcile import Reconciler
 from ringfence.resync import Known, Resync
 from ringfence.uids import Uids
 from ringfence.workqueue import Key, WorkQueue
-from samples import NOW, SETTINGS, sandbox, sandbox_class
+from samples import NOW, SETTINGS, sandbox, sandbox_class, sandbox_node
 
 KEY = Key("agents", "demo")
 
@@ -52,7 +54,9 @@ class Case:
         self.kube.put(SANDBOX_CLASS, sandbox_class())
         self.kube.put(SANDBOX, sandbox())
         uids = Uids(SETTINGS.uid_first, SETTINGS.uid_last)
-        self.reconcile = Reconciler(self.kube, SETTINGS, uids, lambda: NOW)
+        heartbeats = Heartbeats(NOW.timestamp)
+        heartbeats.enter(sandbox_node())
+        self.reconcile = Reconciler(self.kube, SETTINGS, uids, heartbeats, lambda: NOW)
 
     def child(self, kind: Kind) -> Json:
         return self.kube.objects[kind, *KEY]
@@ -76,13 +80,14 @@ async def _list_all(kube: Recorder) -> None:
     async def never(_: Key) -> None: ...
 
     queue: WorkQueue = WorkQueue()
-    resync = Resync(kube, queue, Known(), lambda _: None, lambda: None)
+    resync = Resync(kube, queue, Known(), lambda _kind, _bodies: None, lambda: None)
     await resync.first()
 
 
 def _watched() -> set[Kind]:
     """The kinds that the real registry of handlers watches."""
-    intake = handlers.Intake(WorkQueue(), Known(), lambda: None, lambda: None)
+    heartbeats = Heartbeats(NOW.timestamp)
+    intake = handlers.Intake(WorkQueue(), Known(), heartbeats, lambda: None, lambda: None)
     found: Any = handlers.registry(intake)._watching.get_all_handlers()
     plurals = {h.selector.any_name or h.selector.plural for h in found}
     return {kind for kind in kinds.ALL if kind.plural in plurals and kind is not EVENT}
@@ -94,7 +99,7 @@ def operator_rights(chart: Rendered) -> set[Right]:
 
 
 def test_operator_watches_what_it_should() -> None:
-    assert _watched() == {SANDBOX, SANDBOX_CLASS, *CHILDREN}
+    assert _watched() == {SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *CHILDREN}
 
 
 async def test_role_grants_exactly_the_verbs_in_use(
@@ -140,7 +145,7 @@ def test_people_may_create_sandboxes_but_never_write_their_status(chart: Rendere
     view = chart.one("ClusterRole", "ringfence-view")
     assert {v for r in view["rules"] for v in r["verbs"]} == {"get", "list", "watch"}
     resources = {r for rule in (*edit["rules"], *view["rules"]) for r in rule["resources"]}
-    assert resources == {"sandboxes", "sandboxclasses"}
+    assert resources == {"sandboxes", "sandboxclasses", "sandboxnodes"}
     writable = [r["resources"] for r in edit["rules"] if "create" in r["verbs"]]
     assert writable == [["sandboxes"]]
 

@@ -329,4 +329,4 @@ def test_names_are_resolved_by_the_given_server_alone() -> None:
 
 def test_the_commands_name_the_files_and_the_port() -> None:
     assert envoy_args()[:3] == ["envoy", "--config-path", "/etc/envoy/envoy.yaml"]
-    assert wait_args() == ["wait-for-proxy"]
+    assert wait_args(limits=True) == ["wait-for-proxy"]

@@ -10,7 +10,7 @@ from ringfence.api import Invalid, Json, Sandbox, SandboxClass
 from ringfence.policy import effective
 from ringfence.resources.hardening import harden
 from ringfence.resources.pod import pod
-from samples import SETTINGS, sandbox, sandbox_class
+from samples import SETTINGS, accepted, sandbox, sandbox_class
 
 UID = 31234
 
@@ -70,7 +70,7 @@ def test_hardening_wins_over_whatever_was_built_before(in_spec: Json, in_agent: 
     built["spec"]["containers"][0] |= {
         k: v for k, v in in_agent.items() if k not in {"env", "annotations"}
     }
-    hardened = harden(built, SandboxClass.parse(sandbox_class()).spec, UID)
+    hardened = harden(built, accepted(), UID)
     _assert_fields(hardened)
 
 
