@@ -182,16 +182,24 @@ SEED_LIMITS: Final = ClassLimits(cpu="1", memory="2Gi", pids=256, disk="5Gi")
 """Default limits of the product's security design."""
 
 
+def _above_zero(value: str) -> str:
+    if quantity.parse(value) <= 0:
+        message = "must be more than 0"
+        raise ValueError(message)
+    return value
+
+
 Rate = Annotated[int, Field(ge=1, le=2**53)]
+ByteRate = Annotated[Quantity, AfterValidator(_above_zero)]
 
 
 class ClassIo(Model):
     """Greatest rates at which the agent container reads and writes each disk of its node."""
 
-    read_bytes_per_second: Quantity | None = Field(
+    read_bytes_per_second: ByteRate | None = Field(
         default=None, description="Bytes read per second, such as `50Mi`. Empty: no limit."
     )
-    write_bytes_per_second: Quantity | None = Field(
+    write_bytes_per_second: ByteRate | None = Field(
         default=None, description="Bytes written per second, such as `50Mi`. Empty: no limit."
     )
     read_operations_per_second: Rate | None = Field(

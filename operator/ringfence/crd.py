@@ -38,6 +38,7 @@ _REFUSED_LIMITS: Final = (
     ),
     ("pids", "self.limits.pids - self.defaultLimits.pids"),
 )
+_BYTE_RATES: Final = ("readBytesPerSecond", "writeBytesPerSecond")
 
 
 def structural(schema: Json, definitions: Json) -> Json:
@@ -154,10 +155,8 @@ def sandbox_crd() -> Json:
     return _crd("Sandbox", "sandboxes", "rfs", "Namespaced", version)
 
 
-def class_crd() -> Json:
-    """The CustomResourceDefinition of SandboxClass."""
-    spec = _schema(SandboxClassSpec)
-    spec["x-kubernetes-validations"] = [
+def _default_limit_rules() -> list[Json]:
+    return [
         {
             "rule": f"{difference} >= 0",
             "message": f"defaultLimits.{name} is greater than limits.{name}",
@@ -165,6 +164,24 @@ def class_crd() -> Json:
         }
         for name, difference in _REFUSED_LIMITS
     ]
+
+
+def _byte_rate_rules() -> list[Json]:
+    return [
+        {
+            "rule": f"!has(self.io) || !has(self.io.{name}) || "
+            f"quantity(string(self.io.{name})).isGreaterThan(quantity('0'))",
+            "message": "must be more than 0",
+            "fieldPath": f".io.{name}",
+        }
+        for name in _BYTE_RATES
+    ]
+
+
+def class_crd() -> Json:
+    """The CustomResourceDefinition of SandboxClass."""
+    spec = _schema(SandboxClassSpec)
+    spec["x-kubernetes-validations"] = [*_default_limit_rules(), *_byte_rate_rules()]
     columns = [
         _column("Image", ".spec.images.default"),
         _column("AppArmor", ".spec.appArmor.mode"),

@@ -87,7 +87,7 @@ def agent_started(pod: Json) -> datetime | None:
 
 def _reason(written: object) -> str:
     """A reason that the Sandbox's own schema takes: the API server does not check a Pod's."""
-    text = str(written)
+    text = str(written or "")
     return text if _REASON.fullmatch(text) else IsolationReason.READ_BACK.value
 
 

@@ -18,6 +18,7 @@ from ringfence.heartbeats import Heartbeats
 from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, collection_path
 from ringfence.resync import Known
 from ringfence.workqueue import Key, WorkQueue
+from samples import sandbox_node
 
 KEY = Key("ns", "a")
 WATCHED = (SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *CHILDREN)
@@ -159,6 +160,43 @@ async def test_a_class_has_its_own_and_all_classless_sandboxes_queued(
         server.put("sandboxclasses", {"metadata": {"name": "strict"}})
         assert await watching.next_keys(2) == {Key("ns", "named"), Key("ns", "none")}
         assert watching.class_changes == 1
+
+
+def _on_node(name: str, node: str | None) -> Json:
+    return {**_sandbox(name), "status": {"nodeName": node} if node else {}}
+
+
+async def test_a_node_has_its_own_and_all_homeless_sandboxes_queued(server: FakeApiServer) -> None:
+    server.put("sandboxes", _on_node("here", "node-1"))
+    server.put("sandboxes", _on_node("there", "node-2"))
+    server.put("sandboxes", _on_node("nowhere", None))
+    affected = {Key("ns", "here"), Key("ns", "nowhere")}
+    async with Watching(server).started() as watching:
+        await watching.next_keys(3)
+        server.put("sandboxnodes", sandbox_node())
+        assert await watching.next_keys(2) == affected
+        server.put("sandboxnodes", sandbox_node(seccomp=()))
+        assert await watching.next_keys(2) == affected
+        server.drop("sandboxnodes", "", "node-1")
+        assert await watching.next_keys(2) == affected
+        assert not watching.heartbeats.nodes
+
+
+async def test_a_heartbeat_queues_nothing_and_is_no_sign_of_life_of_the_operator(
+    server: FakeApiServer,
+) -> None:
+    server.put("sandboxes", _on_node("here", "node-1"))
+    async with Watching(server).started() as watching:
+        await watching.next_keys()
+        server.put("sandboxnodes", sandbox_node())
+        await watching.next_keys()
+        beats = watching.beats
+        for second in range(10, 20):
+            server.put("sandboxnodes", sandbox_node(renewed=f"2026-01-01T12:00:{second}Z"))
+        server.put("sandboxnodes", sandbox_node("last"))
+        await until(lambda: "last" in watching.heartbeats.nodes)
+        assert watching.keys == []
+        assert watching.beats == beats
 
 
 async def test_watching_writes_nothing_and_asks_for_nothing_but_list_and_watch(

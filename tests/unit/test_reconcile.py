@@ -3,13 +3,11 @@
 import copy
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from fake_kube import FakeKube
 from ringfence.api import Json
-from ringfence.heartbeats import Heartbeats
 from ringfence.kinds import (
     CHILDREN,
     CONFIG_MAP,
@@ -22,121 +20,14 @@ from ringfence.kinds import (
     Kind,
 )
 from ringfence.reconcile import Reconciler, Unsettled
-from ringfence.uids import Uids
 from ringfence.workqueue import Key
 from samples import (
-    NOW,
     ROLE,
     SETTINGS,
-    running,
     sandbox,
     sandbox_class,
-    sandbox_node,
-    verified,
 )
-
-KEY = Key("agents", "demo")
-
-
-VOLUME_WAITS = (
-    "0/1 nodes are available: waiting for ephemeral volume controller to create the claim.",
-    "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
-)
-"""What the scheduler says of a healthy Pod until its volume is there."""
-
-
-def unschedulable(message: str) -> Json:
-    waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-    return {"phase": "Pending", "conditions": [{**waits, "message": message}]}
-
-
-class World:
-    """A reconciler and its cluster, with a clock that only moves when told."""
-
-    def __init__(
-        self,
-        body: Json | None = None,
-        classes: tuple[Json, ...] | None = None,
-        nodes: tuple[Json, ...] | None = None,
-    ) -> None:
-        self.kube = FakeKube()
-        self.now = NOW
-        self.nodes = (sandbox_node(),) if nodes is None else nodes
-        for rules in (sandbox_class(),) if classes is None else classes:
-            self.kube.put(SANDBOX_CLASS, rules)
-        if body is not None:
-            self.kube.put(SANDBOX, body)
-        self.restart()
-
-    def restart(self) -> None:
-        self.uids = Uids(SETTINGS.uid_first, SETTINGS.uid_last)
-        self.uids.seed([o for (k, _, _), o in self.kube.objects.items() if k == SANDBOX])
-        self.heartbeats = Heartbeats(self._monotonic)
-        self.heartbeats.replace(self.nodes)
-        self.reconcile = Reconciler(
-            self.kube, SETTINGS, self.uids, self.heartbeats, lambda: self.now
-        )
-
-    def _monotonic(self) -> float:
-        return self.now.timestamp()
-
-    async def run(self) -> float | None:
-        return await self.reconcile(KEY)
-
-    @property
-    def status(self) -> Json:
-        found: Json = self.kube.objects[SANDBOX, *KEY]["status"]
-        return found
-
-    def condition(self, type_: str = "Ready") -> Json:
-        return next(c for c in self.status["conditions"] if c["type"] == type_)
-
-    def child(self, kind: Kind) -> Json:
-        return self.kube.objects[kind, *KEY]
-
-    def exists(self, kind: Kind) -> bool:
-        return (kind, *KEY) in self.kube.objects
-
-    def edit_spec(self, **spec: Any) -> None:
-        stored = self.kube.objects[SANDBOX, *KEY]
-        stored["metadata"]["generation"] += 1
-        self.kube.put(SANDBOX, {**stored, "spec": spec})
-
-    def run_pod(self) -> None:
-        """Plays scheduler, kubelet and node agent."""
-        pod = self.child(POD)
-        pod["spec"]["nodeName"] = "node-1"
-        pod["status"] = running(*verified())
-
-
-async def ready_in_steps() -> World:
-    """As a real cluster does it: an event for each step of scheduler and kubelet."""
-    world = World(sandbox())
-    await world.run()
-    await world.run()
-    pod = world.child(POD)
-    for message in VOLUME_WAITS:
-        pod["status"] = unschedulable(message)
-        await world.run()
-    pod["spec"]["nodeName"] = "node-1"
-    pod["status"] = {
-        "phase": "Pending",
-        "conditions": [{"type": "PodScheduled", "status": "True"}],
-    }
-    await world.run()
-    pod["status"] = running()
-    await world.run()
-    world.run_pod()
-    await world.run()
-    return world
-
-
-async def ready(body: Json | None = None, **kwargs: Any) -> World:
-    world = World(body or sandbox(), **kwargs)
-    await world.run()
-    world.run_pod()
-    await world.run()
-    return world
+from world import KEY, VOLUME_WAITS, World, ready, ready_in_steps, unschedulable
 
 
 async def test_sandbox_becomes_ready() -> None:
@@ -329,9 +220,39 @@ def _unconfine(pod: Json) -> None:
     pod["metadata"]["annotations"][key] = "unconfined"
 
 
+def _any_node(pod: Json) -> None:
+    del pod["spec"]["affinity"]
+
+
+def _or_any_node(pod: Json) -> None:
+    _node_terms(pod).append({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]})
+
+
+def _more_processes(pod: Json) -> None:
+    variable = pod["spec"]["initContainers"][0]["env"][0]
+    variable["value"] = variable["value"].replace('"pids":256', '"pids":25600')
+
+
+def _no_wait_for_limits(pod: Json) -> None:
+    hook = pod["spec"]["initContainers"][0]["lifecycle"]["postStart"]["exec"]
+    hook["command"].append("--without-limits")
+
+
+def _node_terms(pod: Json) -> list[Json]:
+    required = pod["spec"]["affinity"]["nodeAffinity"]
+    found: list[Json] = required["requiredDuringSchedulingIgnoredDuringExecution"][
+        "nodeSelectorTerms"
+    ]
+    return found
+
+
 @pytest.mark.parametrize(
     "tamper",
     [
+        _any_node,
+        _or_any_node,
+        _more_processes,
+        _no_wait_for_limits,
         _edit_image,
         _add_container,
         _drop_seccomp,
@@ -393,6 +314,15 @@ async def test_irsa_webhook_may_add_its_token_to_the_proxy_only() -> None:
     proxy = pod["spec"]["initContainers"][0]
     proxy["env"].append({"name": "AWS_ROLE_ARN", "value": ROLE})
     proxy["volumeMounts"].append({"name": "aws-iam-token", "mountPath": "/var/run/x"})
+    await world.run()
+    assert world.condition()["reason"] == "PodReady"
+
+
+async def test_admission_may_narrow_the_choice_of_nodes() -> None:
+    world = await ready()
+    (term,) = _node_terms(world.child(POD))
+    term["matchExpressions"].append({"key": "zone", "operator": "In", "values": ["a"]})
+    world.child(POD)["spec"]["affinity"]["podAntiAffinity"] = {}
     await world.run()
     assert world.condition()["reason"] == "PodReady"
 

@@ -1,5 +1,6 @@
 """No spec, however hostile, yields a Pod that is less hardened than its class."""
 
+import json
 from typing import Any
 
 from hypothesis import given
@@ -38,7 +39,9 @@ _SPECS = st.fixed_dictionaries(
         "args": st.lists(st.text(max_size=20), max_size=4),
         "restartPolicy": st.sampled_from(["Always", "Never", "OnFailure", "Sometimes"]),
         "resources": st.dictionaries(
-            st.sampled_from(["cpu", "memory", "disk"]), _QUANTITIES, max_size=3
+            st.sampled_from(["cpu", "memory", "disk", "pids"]),
+            _QUANTITIES | st.integers(-1, 40_000),
+            max_size=4,
         ),
         "egress": st.just({"allow": []}) | _JSON,
         "identity": _JSON,
@@ -80,6 +83,7 @@ def _assert_hardened(built: Json) -> None:
     ceiling = {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "256Mi"}
     for name, most in ceiling.items():
         assert 0 < quantity.parse(limits[name]) <= quantity.parse(most)
+    _assert_limits_that_the_node_agent_enforces(built)
     assert built["spec"]["serviceAccountName"] == "demo"
     assert [c["name"] for c in built["spec"]["containers"]] == ["agent"]
     assert [c["name"] for c in built["spec"]["initContainers"]] == ["egress-proxy"]
@@ -97,6 +101,17 @@ def _assert_disk(spec: Json) -> None:
         (m["name"], m["mountPath"], m["subPath"]) for m in spec["containers"][0]["volumeMounts"]
     ]
     assert mounts == [("workspace", "/work", "work"), ("workspace", "/tmp", "tmp")]  # noqa: S108
+
+
+def _assert_limits_that_the_node_agent_enforces(built: Json) -> None:
+    proxy = built["spec"]["initContainers"][0]
+    (variable,) = proxy["env"]
+    assert variable["name"] == "RINGFENCE_LIMITS"
+    limits = json.loads(variable["value"])
+    assert 0 < limits["pids"] <= 256
+    assert 0 < limits["diskBytes"] <= 5 * 2**30
+    assert proxy["lifecycle"]["postStart"]["exec"]["command"] == ["wait-for-proxy"]
+    assert "seccomp.ringfence.dev/sandbox-agent-" in json.dumps(built["spec"]["affinity"])
 
 
 def _assert_fields(built: Json) -> None:
