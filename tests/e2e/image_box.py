@@ -18,6 +18,7 @@ _SCRIPT = """
 set -e
 root=$1 uid=$2 before=$3
 shift 3
+mkdir -p "$root/sys"
 mount --bind "$root" "$root"
 mount -o remount,ro,bind "$root"
 mount -t proc proc "$root/proc"

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-import product
 import support
 from cluster import Cluster, ClusterError
 
@@ -93,23 +92,6 @@ def test_missing_image_is_named(
     name = support.create_sandbox(cluster, namespace, className=class_name)
     found = support.wait_for(cluster, namespace, name, "ImagePullFailed")
     assert "ringfence.dev/missing:none" in support.condition(found)["message"]
-
-
-def test_missing_seccomp_profile_is_named(cluster: Cluster, namespace: str) -> None:
-    """The installer is stopped while the file is gone, or it would put it back."""
-    where = ("-n", product.NAMESPACE)
-    nowhere = json.dumps({"spec": {"template": {"spec": {"nodeSelector": {"no": "node"}}}}})
-    back = json.dumps({"spec": {"template": {"spec": {"nodeSelector": {"no": None}}}}})
-    daemon_set = "daemonset/ringfence-profiles"
-    cluster.kubectl("patch", daemon_set, *where, "--type=merge", "-p", nowhere)
-    selector = "app.kubernetes.io/component=profiles"
-    cluster.kubectl("wait", "--for=delete", "pod", "-l", selector, *where)
-    cluster.node_exec("rm", "-r", "/var/lib/kubelet/seccomp/ringfence")
-    name = support.create_sandbox(cluster, namespace)
-    found = support.wait_for(cluster, namespace, name, "ContainerCreateFailed")
-    assert "ringfence-profiles DaemonSet" in support.condition(found)["message"]
-    cluster.kubectl("patch", daemon_set, *where, "--type=merge", "-p", back)
-    support.wait_ready(cluster, namespace, name, 90)
 
 
 def test_name_of_253_characters_works(cluster: Cluster, namespace: str) -> None:

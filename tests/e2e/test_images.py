@@ -206,29 +206,67 @@ def test_the_proxy_image_runs_envoy_as_its_own_user(boxes: dict[str, Box]) -> No
     assert box.config["User"] == "10101:10101"
 
 
-LISTEN = "import socket, time; s = socket.create_server(('127.0.0.1', 3128)); time.sleep(30)"
+LISTEN = "import socket, time; s = socket.create_server(('127.0.0.1', 3128)); time.sleep(90)"
+GROUP_1, GROUP_2 = "sys/fs/cgroup/pids/pids.max", "sys/fs/cgroup/pids.max"
 
 
-def test_the_wait_for_the_proxy_ends_when_something_listens(boxes: dict[str, Box]) -> None:
-    before = f"(sleep 1; exec {shlex.join([sys.executable, '-c', LISTEN])}) &"
+def _listen(program: str = LISTEN) -> str:
+    return f"{shlex.join([sys.executable, '-c', program])} &"
 
+
+def _limit(file: str, value: str) -> str:
+    """A stand-in for the container's control group, as the node agent leaves it."""
+    path = f'"$root/{file}"'
+    return (
+        'mount -t tmpfs tmpfs "$root/sys"; mkdir -p "$root/sys/fs/cgroup/pids"; '
+        f"echo {value} >{path};"
+    )
+
+
+def _wait(boxes: dict[str, Box], before: str, *options: str) -> tuple[int, str, float]:
+    """Exit code and words of the hook, and how long it took."""
     begin = time.monotonic()
-    done = boxes["proxy"].run(10101, ["/usr/local/bin/wait-for-proxy"], before)
-
-    assert done.returncode == 0, done.stdout
-    assert 1 <= time.monotonic() - begin < 5
+    done = boxes["proxy"].run(10101, ["/usr/local/bin/wait-for-proxy", *options], before, 120)
+    return done.returncode, done.stdout, time.monotonic() - begin
 
 
-def test_the_wait_for_the_proxy_gives_up_and_says_why(boxes: dict[str, Box]) -> None:
-    elsewhere = LISTEN.replace("127.0.0.1", "127.0.0.2")
-    before = f"{shlex.join([sys.executable, '-c', elsewhere])} &"
+@pytest.mark.parametrize("file", [GROUP_1, GROUP_2])
+def test_the_hook_ends_when_the_proxy_listens_and_its_processes_are_limited(
+    boxes: dict[str, Box], file: str
+) -> None:
+    late = f"(sleep 1; exec {_listen()[:-1]}) &"
+    code, said, seconds = _wait(boxes, _limit(file, "128") + late)
+    assert code == 0, said
+    assert 1 <= seconds < 5
 
-    begin = time.monotonic()
-    done = boxes["proxy"].run(10101, ["/usr/local/bin/wait-for-proxy"], before)
 
-    assert done.returncode == 1
-    assert "nothing listens on 127.0.0.1:3128 after 10 s" in done.stdout
-    assert 9 < time.monotonic() - begin < 15
+def test_the_hook_gives_up_on_a_proxy_that_does_not_listen(boxes: dict[str, Box]) -> None:
+    elsewhere = _listen(LISTEN.replace("127.0.0.1", "127.0.0.2"))
+    code, said, seconds = _wait(boxes, _limit(GROUP_2, "128") + elsewhere)
+    assert code == 1
+    assert "nothing listens on 127.0.0.1:3128 after 10 s" in said
+    assert 9 < seconds < 15
+
+
+@pytest.mark.parametrize("value", ["max", "", "128x"])
+def test_the_hook_waits_for_a_limit_that_comes_late(boxes: dict[str, Box], value: str) -> None:
+    late = f'(sleep 3; echo 128 >"$root/{GROUP_2}") &'
+    code, said, seconds = _wait(boxes, _limit(GROUP_2, value) + late + _listen())
+    assert code == 0, said
+    assert 3 <= seconds < 8
+
+
+def test_the_hook_gives_up_while_nobody_limits_its_processes(boxes: dict[str, Box]) -> None:
+    code, said, seconds = _wait(boxes, _limit(GROUP_2, "max") + _listen())
+    assert code == 1
+    assert said.startswith("NodeAgentNotReady:")
+    assert 59 < seconds < 70
+
+
+def test_the_hook_does_not_ask_for_limits_under_another_runtime(boxes: dict[str, Box]) -> None:
+    code, said, seconds = _wait(boxes, _limit(GROUP_2, "max") + _listen(), "--without-limits")
+    assert code == 0, said
+    assert seconds < 5
 
 
 def test_the_operator_starts_and_names_what_it_misses(boxes: dict[str, Box]) -> None:
