@@ -12,7 +12,6 @@ from ringfence.api import Invalid, Json, ObjectMeta, Sandbox, SandboxClass
 from ringfence.kinds import POD, Kind
 from ringfence.nodes import Nodes, all_confine, profiles_of
 from ringfence.policy import CeilingExceeded, Effective, effective, with_app_armor
-from ringfence.resources.hardening import seccomp_profile
 from ringfence.resources.pod import pod as build_pod
 from ringfence.settings import Settings
 from ringfence.status import Reason
@@ -139,13 +138,19 @@ def _wanted(sandbox: Sandbox, sandbox_class: SandboxClass) -> Effective:
 
 
 def _with_app_armor(seen: Observed, settings: Settings, wanted: Effective) -> Effective:
-    """Decides what `Auto` means: once, when the Pod is made. A Pod keeps what it was made with."""
-    if wanted.rules.app_armor.mode != "Auto":
-        return wanted
-    confined = with_app_armor(wanted)
+    """What the class's mode comes to."""
+    mode = wanted.rules.app_armor.mode
+    confined = with_app_armor(wanted, settings.app_armor_profile)
+    if mode == "Auto":
+        return _auto(seen, settings, wanted, confined)
+    return confined if mode == "Required" else wanted
+
+
+def _auto(seen: Observed, settings: Settings, wanted: Effective, confined: Effective) -> Effective:
+    """Decided once, when the Pod is made: a Pod keeps what it was made with."""
     if seen.pod is None:
-        profile = wanted.rules.app_armor.profile
-        return confined if all_confine(seen.nodes, seccomp_profile(), profile) else wanted
+        everywhere = all_confine(seen.nodes, settings.seccomp_profile, confined.app_armor or "")
+        return confined if everywhere else wanted
     if seen.uid is not None:
         for choice in (wanted, confined):
             if is_built_as(build_pod(choice, settings, seen.uid), seen.pod):

@@ -7,9 +7,7 @@ depend on a cluster; what a class adds to a Sandbox is decided in policy.py.
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -17,17 +15,22 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ringfence import hosts, quantity
+from ringfence.scalars import (
+    Argument,
+    ByteRate,
+    HostPattern,
+    Image,
+    ObjectName,
+    Pids,
+    Port,
+    Quantity,
+    Rate,
+    RoleArn,
+    RoleArnPattern,
+)
 
 Json = dict[str, Any]
 _Parsed = TypeVar("_Parsed", bound=BaseModel)
-
-_DNS_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-_LABEL: Final = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_HOST: Final = rf"^(\*\.)?({_LABEL}\.)+[a-z]([-a-z0-9]{{0,61}}[a-z0-9])?$"
-"""The last label begins with a letter: that refuses IPv4 in every spelling."""
-_ROLE_ARN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$"
-_ROLE_ARN_PATTERN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]*\*?$"
 
 
 class Invalid(Exception):  # noqa: N818 - the name is read as a verdict
@@ -40,29 +43,6 @@ class Invalid(Exception):  # noqa: N818 - the name is read as a verdict
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
-
-
-def _as_text(value: object) -> object:
-    """YAML reads `cpu: 1` as a number; the API server keeps it so (int-or-string)."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Quantity = Annotated[
-    str,
-    StringConstraints(pattern=quantity.PATTERN, max_length=32),
-    BeforeValidator(_as_text),
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
-]
-Argument = Annotated[str, StringConstraints(max_length=4096)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Pids = Annotated[int, Field(ge=16, le=32768)]
-Image = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\s*]+$")]
-ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=_DNS_SUBDOMAIN)]
-HostPattern = Annotated[
-    str,
-    StringConstraints(min_length=3, max_length=253, pattern=_HOST),
-    AfterValidator(hosts.parse_host),
-]
 
 
 class Model(BaseModel):
@@ -101,7 +81,7 @@ class SandboxEgress(Model):
 class SandboxIdentity(Model):
     """AWS identity of the Sandbox."""
 
-    role_arn: Annotated[str, StringConstraints(pattern=_ROLE_ARN, max_length=2048)] = Field(
+    role_arn: RoleArn = Field(
         description="IAM role for the Sandbox's own ServiceAccount (IRSA annotation). The class "
         "must permit it."
     )
@@ -182,17 +162,6 @@ SEED_LIMITS: Final = ClassLimits(cpu="1", memory="2Gi", pids=256, disk="5Gi")
 """Default limits of the product's security design."""
 
 
-def _above_zero(value: str) -> str:
-    if quantity.parse(value) <= 0:
-        message = "must be more than 0"
-        raise ValueError(message)
-    return value
-
-
-Rate = Annotated[int, Field(ge=1, le=2**53)]
-ByteRate = Annotated[Quantity, AfterValidator(_above_zero)]
-
-
 class ClassIo(Model):
     """Greatest rates at which the agent container reads and writes each disk of its node."""
 
@@ -235,9 +204,7 @@ class ClassEgress(Model):
 class ClassIdentity(Model):
     """Identity ceiling of the class."""
 
-    role_arns: tuple[
-        Annotated[str, StringConstraints(pattern=_ROLE_ARN_PATTERN, max_length=2048)], ...
-    ] = Field(
+    role_arns: tuple[RoleArnPattern, ...] = Field(
         default=(),
         max_length=64,
         description="IAM roles that a Sandbox may name, exact or with one `*` at the end.",
@@ -253,11 +220,16 @@ class ClassAppArmor(Model):
     mode: Literal["Required", "Auto", "Disabled"] = Field(
         default="Auto",
         description="Required: the Pod asks for the profile and does not run on a node without it. "
-        "Auto: used where the node is known to have it. Disabled: never.",
+        "Auto: asked for if every node that takes Sandboxes has it when the Pod is made. "
+        "Disabled: never.",
     )
-    profile: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)
-    ] = Field(default="ringfence-sandbox", description="Name of the profile loaded on the nodes.")
+    profile: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)]
+        | None
+    ) = Field(
+        default=None,
+        description="Name of the profile loaded on the nodes. Empty: the installation's own.",
+    )
 
 
 class ClassStorage(Model):

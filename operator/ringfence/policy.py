@@ -59,13 +59,13 @@ def effective(sandbox: Sandbox, sandbox_class: SandboxClass) -> Effective:
         limits=_limits(sandbox.spec, rules),
         egress=sandbox.spec.egress.allow if sandbox.spec.egress else class_egress(rules),
         role_arn=sandbox.spec.identity.role_arn if sandbox.spec.identity else None,
-        app_armor=rules.app_armor.profile if rules.app_armor.mode == "Required" else None,
+        app_armor=None,
     )
 
 
-def with_app_armor(wanted: Effective) -> Effective:
-    """The same Sandbox under its class's AppArmor profile: what `Auto` comes to on such nodes."""
-    return replace(wanted, app_armor=wanted.rules.app_armor.profile)
+def with_app_armor(wanted: Effective, own: str) -> Effective:
+    """The same Sandbox under an AppArmor profile: its class's, or else the installation's own."""
+    return replace(wanted, app_armor=wanted.rules.app_armor.profile or own)
 
 
 def class_egress(rules: SandboxClassSpec) -> tuple[EgressRule, ...]:

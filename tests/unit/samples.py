@@ -5,8 +5,7 @@ from typing import Any
 
 from ringfence import names
 from ringfence.api import Json, Sandbox, SandboxClass
-from ringfence.policy import Effective, effective
-from ringfence.resources.hardening import seccomp_profile
+from ringfence.policy import Effective, effective, with_app_armor
 from ringfence.settings import Settings
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -56,7 +55,7 @@ def sandbox_node(
             "renewTime": renewed,
             "agentVersion": "0.1.0",
             "cgroupVersion": 2,
-            "seccompProfiles": [seccomp_profile()] if seccomp is None else list(seccomp),
+            "seccompProfiles": [SETTINGS.seccomp_profile] if seccomp is None else list(seccomp),
             "appArmor": {"enabled": bool(app_armor), "profiles": list(app_armor)},
             "conditions": [],
         },
@@ -105,4 +104,7 @@ def verified() -> list[Json]:
 
 
 def accepted(body: Json | None = None, rules: Json | None = None) -> Effective:
-    return effective(Sandbox.parse(body or sandbox()), SandboxClass.parse(rules or sandbox_class()))
+    parsed = SandboxClass.parse(rules or sandbox_class())
+    wanted = effective(Sandbox.parse(body or sandbox()), parsed)
+    required = parsed.spec.app_armor.mode == "Required"
+    return with_app_armor(wanted, SETTINGS.app_armor_profile) if required else wanted

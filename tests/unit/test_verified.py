@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ringfence import names, posture
 from ringfence.api import Json
 from ringfence.kinds import CHILDREN, NETWORK_POLICY, POD
-from samples import running, sandbox, sandbox_class, sandbox_node, verified, written
+from samples import SETTINGS, running, sandbox, sandbox_class, sandbox_node, verified, written
 from world import World, ready
 
 ARMOR = "sandbox-agent-1"
@@ -134,6 +134,17 @@ async def test_required_app_armor_waits_for_a_node_that_has_it() -> None:
     world.heartbeats.enter(sandbox_node("node-2", app_armor=(ARMOR,)))
     await world.run()
     assert world.exists(POD)
+
+
+@pytest.mark.parametrize("named", [None, "strict"])
+async def test_app_armor_profile_is_the_class_s_or_else_the_installation_s_own(
+    named: str | None,
+) -> None:
+    profile = named or SETTINGS.app_armor_profile
+    rules = sandbox_class(appArmor={"mode": "Required", "profile": named})
+    world = await started(classes=(rules,), nodes=(sandbox_node(app_armor=(profile,)),))
+    context = world.child(POD)["spec"]["containers"][0]["securityContext"]
+    assert context["appArmorProfile"] == {"type": "Localhost", "localhostProfile": profile}
 
 
 # --- AppArmor where it is to be had -----------------------------------------------------------

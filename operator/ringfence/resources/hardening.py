@@ -4,31 +4,30 @@ Nothing that an author writes reaches this module; only the class chooses betwee
 on or off and AppArmor required or not. Layers 1 to 3 of docs/security.md.
 """
 
-from functools import cache
 from typing import Final
 
 from ringfence import names
 from ringfence.api import Json, SandboxClassSpec
-from ringfence.policy import Effective
-from ringfence.profiles import seccomp
+from ringfence.nodes import Profiles
 
 APPARMOR_ANNOTATION: Final = "container.apparmor.security.beta.kubernetes.io/"
 """Deprecated since Kubernetes 1.30, still read by older kubelets. Must equal the field."""
 
 
-def harden(pod: Json, wanted: Effective, uid: int) -> Json:
+def harden(pod: Json, rules: SandboxClassSpec, profiles: Profiles, uid: int) -> Json:
     """`pod` with every security field set and every dangerous one removed.
 
     Args:
         pod: A Pod whose containers are named AGENT_CONTAINER or PROXY_CONTAINER.
-        wanted: The accepted Sandbox, of which only the class's decisions are read.
+        rules: Spec of the class.
+        profiles: What the agent container is confined by.
         uid: User id of the agent container.
     """
     spec = {k: v for k, v in pod["spec"].items() if k not in _FORBIDDEN}
-    spec |= _pod_fields(wanted.rules, uid)
+    spec |= _pod_fields(rules, uid)
     for field in ("initContainers", "containers"):
-        spec[field] = [_container(c, wanted.app_armor, uid) for c in spec[field]]
-    annotations = pod["metadata"].get("annotations", {}) | _annotations(wanted.app_armor)
+        spec[field] = [_container(c, profiles, uid) for c in spec[field]]
+    annotations = pod["metadata"].get("annotations", {}) | _annotations(profiles.app_armor)
     return pod | {"metadata": pod["metadata"] | {"annotations": annotations}, "spec": spec}
 
 
@@ -58,7 +57,7 @@ def _pod_fields(rules: SandboxClassSpec, uid: int) -> Json:
     return fields | ({"hostUsers": False} if rules.user_namespaces == "Enabled" else {})
 
 
-def _container(container: Json, app_armor: str | None, uid: int) -> Json:
+def _container(container: Json, profiles: Profiles, uid: int) -> Json:
     agent = container["name"] == names.AGENT_CONTAINER
     user = uid if agent else names.PROXY_UID
     context: Json = {
@@ -70,26 +69,17 @@ def _container(container: Json, app_armor: str | None, uid: int) -> Json:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
         "procMount": "Default",
-        "seccompProfile": _seccomp(agent=agent),
+        "seccompProfile": _seccomp(profiles.seccomp, agent=agent),
     }
-    if app_armor:
-        context["appArmorProfile"] = _app_armor(app_armor, agent=agent)
+    if profiles.app_armor:
+        context["appArmorProfile"] = _app_armor(profiles.app_armor, agent=agent)
     return container | {"securityContext": context}
 
 
-def _seccomp(*, agent: bool) -> Json:
+def _seccomp(profile: str, *, agent: bool) -> Json:
     if agent:
-        return {"type": "Localhost", "localhostProfile": seccomp_profile()}
+        return {"type": "Localhost", "localhostProfile": profile}
     return {"type": "RuntimeDefault"}
-
-
-@cache
-def seccomp_profile() -> str:
-    """The profile that every agent container names.
-
-    The name hashes the whole profile, which takes 25 ms; it cannot change in a process.
-    """
-    return seccomp.localhost_profile()
 
 
 def _app_armor(profile: str, *, agent: bool) -> Json:

@@ -5,15 +5,13 @@ reached another node would not run either, for the runtime refuses it; this save
 """
 
 from ringfence import names
-from ringfence.api import Json
-from ringfence.policy import Effective
-from ringfence.resources.hardening import seccomp_profile
+from ringfence.api import Json, SandboxClassSpec
+from ringfence.nodes import Profiles
 
 
-def placement(wanted: Effective) -> Json:
+def placement(rules: SandboxClassSpec, profiles: Profiles) -> Json:
     """The fields of the Pod's spec that choose node and runtime."""
-    rules = wanted.rules
-    fields: Json = {"affinity": {"nodeAffinity": _has_profiles(wanted.app_armor)}}
+    fields: Json = {"affinity": {"nodeAffinity": _has(profiles)}}
     if rules.runtime_class_name:
         fields["runtimeClassName"] = rules.runtime_class_name
     if rules.node_selector:
@@ -25,10 +23,10 @@ def placement(wanted: Effective) -> Json:
     return fields
 
 
-def _has_profiles(app_armor: str | None) -> Json:
-    wanted = [_is(names.seccomp_label(seccomp_profile()), names.SECCOMP_INSTALLED)]
-    if app_armor:
-        wanted.append(_is(names.app_armor_label(app_armor), names.APP_ARMOR_ENFORCED))
+def _has(profiles: Profiles) -> Json:
+    wanted = [_is(names.seccomp_label(profiles.seccomp), names.SECCOMP_INSTALLED)]
+    if profiles.app_armor:
+        wanted.append(_is(names.app_armor_label(profiles.app_armor), names.APP_ARMOR_ENFORCED))
     term = {"matchExpressions": wanted}
     return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
 

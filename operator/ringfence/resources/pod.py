@@ -9,6 +9,7 @@ from typing import Final
 
 from ringfence import names, quantity
 from ringfence.api import Json
+from ringfence.nodes import Profiles
 from ringfence.policy import Effective
 from ringfence.resources import egress, workspace
 from ringfence.resources.environment import environment
@@ -37,7 +38,8 @@ def pod(wanted: Effective, settings: Settings, uid: int) -> Json:
         settings: The installation.
         uid: User id of the agent, unique among all Sandboxes.
     """
-    body = harden(_pod(wanted, settings), wanted, uid)
+    profiles = Profiles(settings.seccomp_profile, wanted.app_armor)
+    body = harden(_pod(wanted, settings, profiles), wanted.rules, profiles, uid)
     body["metadata"]["annotations"] |= {
         names.SPEC_HASH_ANNOTATION: _short_hash(body["spec"]),
         names.EGRESS_HASH_ANNOTATION: _short_hash([r.model_dump() for r in wanted.egress]),
@@ -50,7 +52,7 @@ def _short_hash(content: object) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _pod(wanted: Effective, settings: Settings) -> Json:
+def _pod(wanted: Effective, settings: Settings, profiles: Profiles) -> Json:
     spec: Json = {
         "serviceAccountName": names.child_name(wanted.sandbox.metadata.name),
         "restartPolicy": wanted.sandbox.spec.restart_policy,
@@ -58,7 +60,7 @@ def _pod(wanted: Effective, settings: Settings) -> Json:
         "initContainers": [_proxy(wanted, settings)],
         "containers": [_agent(wanted)],
         "volumes": _volumes(wanted),
-        **placement(wanted),
+        **placement(wanted.rules, profiles),
     }
     return {
         "apiVersion": "v1",

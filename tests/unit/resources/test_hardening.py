@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ringfence import quantity
 from ringfence.api import Invalid, Json, Sandbox, SandboxClass
+from ringfence.nodes import Profiles
 from ringfence.policy import effective
 from ringfence.resources.hardening import harden
 from ringfence.resources.pod import pod
@@ -73,7 +74,7 @@ def test_hardening_wins_over_whatever_was_built_before(in_spec: Json, in_agent: 
     built["spec"]["containers"][0] |= {
         k: v for k, v in in_agent.items() if k not in {"env", "annotations"}
     }
-    hardened = harden(built, accepted(), UID)
+    hardened = harden(built, accepted().rules, Profiles(SETTINGS.seccomp_profile, None), UID)
     _assert_fields(hardened)
 
 
