@@ -33,8 +33,8 @@ _HELM_ONLY: Final = re.compile(
     r"^ *(# Source:.*|(meta\.)?helm\.sh/.*|app\.kubernetes\.io/managed-by: Helm)\n", re.MULTILINE
 )
 _NAMESPACE_MANIFEST: Final = f"""\
-# privileged: the profile installer mounts the kubelet's seccomp directory. The operator itself
-# would pass restricted.
+# privileged: the node agent sees the node's processes and mounts directories of the node. The
+# operator itself would pass restricted.
 apiVersion: v1
 kind: Namespace
 metadata:

@@ -126,7 +126,7 @@ class NetworkPolicy(Values):
 
     enabled: bool = Field(
         default=True,
-        description="Fence the operator and the profile installer with NetworkPolicies.",
+        description="Fence the operator and the node agent with NetworkPolicies.",
     )
     metrics_namespaces: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
         default=(), description="Namespaces that may scrape the metrics. Empty: none."
@@ -209,11 +209,11 @@ class Operator(Values):
 
 
 class Profiles(Values):
-    """Seccomp and AppArmor profile of the agents, and the DaemonSet that puts them on the nodes."""
+    """Seccomp and AppArmor profile of the agents."""
 
     provider: Literal["Builtin", "SecurityProfilesOperator", "Preinstalled"] = Field(
         default="Builtin",
-        description="Who puts the profiles on the nodes. `Builtin`: this chart's DaemonSet. "
+        description="Who puts the profiles on the nodes. `Builtin`: the node agent. "
         "`SecurityProfilesOperator`: that operator (1.0 or later, installed before), from the "
         "objects that this chart then brings. `Preinstalled`: you; name them below.",
     )
@@ -225,29 +225,43 @@ class Profiles(Values):
     app_armor_profile: ProfileName = Field(
         default="", description="With `Preinstalled`: name of the loaded AppArmor profile."
     )
-    enabled: bool = Field(
-        default=True,
-        description="Run it. Turn it off only if the nodes get the profile in another way; "
-        "Sandboxes do not start without it.",
-    )
+
+
+class Node(Values):
+    """The node agent, a DaemonSet."""
+
     kubelet_root: AbsolutePath = Field(
         default="/var/lib/kubelet",
-        description="The kubelet's root directory; the profile goes below its `seccomp`.",
+        description="The kubelet's root directory; the seccomp profile goes below its `seccomp`.",
+    )
+    port: Port = Field(default=8082, description="Port of the probes and of /metrics.")
+    unused_profile_seconds: Annotated[int, Field(ge=60)] = Field(
+        default=3600,
+        description="How long the seccomp file of another release must be unused on a node before "
+        "it is removed.",
+    )
+    max_unavailable: Annotated[str, StringConstraints(pattern=r"^([0-9]|[1-9][0-9]|100)%$")] = (
+        Field(
+            default="50%",
+            description="Share of the nodes whose agents may be replaced at once. No Sandbox "
+            "starts on a node while its agent is away; running ones are not touched.",
+        )
     )
     resources: FreeObject = Field(
         default={
-            "requests": {"cpu": "5m", "memory": "24Mi", "ephemeral-storage": "4Mi"},
-            "limits": {"cpu": "500m", "memory": "64Mi", "ephemeral-storage": "64Mi"},
+            "requests": {"cpu": "10m", "memory": "48Mi", "ephemeral-storage": "4Mi"},
+            "limits": {"cpu": "1", "memory": "128Mi", "ephemeral-storage": "64Mi"},
         },
         description="Requests and limits per node.",
     )
     priority_class_name: str = Field(
-        default="", description="PriorityClass, for example `system-node-critical`."
+        default="system-node-critical",
+        description="PriorityClass. Nodes without the agent start no Sandbox.",
     )
     se_linux_type: str = Field(
         default="",
         description="SELinux type of the container, on nodes that enforce SELinux "
-        "(`spc_t` may write below the kubelet's directory).",
+        "(`spc_t` may write below the kubelet's directory and read other containers).",
     )
     pod_labels: Strings = Field(default={}, description="Further labels of the Pods.")
     pod_annotations: Strings = Field(default={}, description="Annotations of the Pods.")
@@ -312,7 +326,7 @@ class ChartValues(Values):
     fullname_override: DnsLabel = Field(default="", description="Prefix of every object name.")
     common_labels: Strings = Field(default={}, description="Further labels of every object.")
     image: PulledImage = Field(
-        default=PulledImage(), description="Image of the operator and of the profile installer."
+        default=PulledImage(), description="Image of the operator and of the node agent."
     )
     image_pull_secrets: tuple[FreeObject, ...] = Field(
         default=(), description="Pull secrets of the chart's own Pods, as `- name: ...`."
@@ -323,6 +337,7 @@ class ChartValues(Values):
     dns: Dns = Field(default=Dns(), description="Cluster DNS, for the egress proxies.")
     uids: Uids = Field(default=Uids(), description="User ids of the agents.")
     profiles: Profiles = Field(default=Profiles(), description="Profiles on the nodes.")
+    node: Node = Field(default=Node(), description="The node agent.")
     default_class: DefaultClass = Field(
         default=DefaultClass(), description="The default SandboxClass."
     )

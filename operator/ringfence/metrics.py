@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 
 from ringfence import __version__
+from ringfence.node.metrics import NodeMetrics
 from ringfence.status import Phase
 
 _DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -118,16 +119,28 @@ class _Sandboxes:
 
 def page() -> str:
     """The docs page: a table made from the definitions."""
-    registry = CollectorRegistry()
-    Metrics(registry).called("get", "Sandbox", 200)
-    rows = [_row(m) for m in registry.collect() if m.name.startswith(_OWN)]
-    return "\n".join([_HEAD, *sorted(rows), ""])
+    operator, node = CollectorRegistry(), CollectorRegistry()
+    Metrics(operator).called("get", "Sandbox", 200)
+    NodeMetrics(node).writes.labels("node", "ok")
+    return "\n".join([_HEAD, *_rows(operator), _NODE_HEAD, *_rows(node), ""])
+
+
+def _rows(registry: CollectorRegistry) -> list[str]:
+    return sorted(_row(m) for m in registry.collect() if m.name.startswith(_OWN))
 
 
 _HEAD: Final = """# Metrics
 
 Served as `/metrics` on the port `RINGFENCE_METRICS_PORT` (8080). Beside these there are the usual
 `process_*` and `python_*` series. This page is generated: `python -m ringfence.metrics`.
+
+| metric | type | labels | meaning |
+|---|---|---|---|"""
+
+_NODE_HEAD: Final = """
+## Node agent
+
+Served as `/metrics` on the port `RINGFENCE_NODE_PORT` (8082) of each of its Pods.
 
 | metric | type | labels | meaning |
 |---|---|---|---|"""

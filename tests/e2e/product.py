@@ -63,7 +63,7 @@ def install(cluster: Cluster, progress: Progress) -> None:
             *("--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m"),
             *("--set", f"defaultClass.image.tag={recipe.version()}-e2e"),
             *("--set-string", f"operator.podAnnotations.built=at-{built}"),
-            *("--set-string", f"profiles.podAnnotations.built=at-{built}"),
+            *("--set-string", f"node.podAnnotations.built=at-{built}"),
         )
 
 

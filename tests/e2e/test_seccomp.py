@@ -16,8 +16,7 @@ import pytest
 import support
 from probes import syscalls
 from probes.expected import NEEDS_ROOT_TO_TELL, indistinguishable, wrong_under_profile
-from ringfence.profiles.install import node_arch
-from ringfence.profiles.seccomp import localhost_profile, render
+from ringfence.profiles.seccomp import Arch, localhost_profile, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +106,7 @@ def test_agent_names_the_profile_by_its_content_and_runs_filtered(
 
 def test_removed_and_altered_profile_is_put_back_on_the_node(cluster: Cluster) -> None:
     machine = cluster.node_exec("uname", "-m").stdout.strip()
-    content = render(node_arch(machine)).decode()
+    content = render(Arch(machine)).decode()
 
     def is_right() -> bool:
         return cluster.node_exec("cat", NODE_FILE, check=False).stdout == content

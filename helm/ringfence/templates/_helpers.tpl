@@ -25,6 +25,11 @@ Names, labels and images shared by all templates. No template writes a name or a
 {{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "ringfence.serviceAccountName" .) -}}
 {{- end }}
 
+{{/* The node agents as the API server sees them; which node one runs on, its token says. */}}
+{{- define "ringfence.nodeUser" -}}
+{{- printf "system:serviceaccount:%s:%s-node" .Release.Namespace (include "ringfence.fullname" .) -}}
+{{- end }}
+
 {{/* Labels that select Pods, so they never change between versions. Call with (list . "component"). */}}
 {{- define "ringfence.selectorLabels" -}}
 {{- $root := index . 0 -}}

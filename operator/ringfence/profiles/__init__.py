@@ -1,6 +1,6 @@
-"""The security profiles of the agent container: one table, a generator and a node installer.
+"""The security profiles of the agent container: the tables and what is generated from them.
 
-`syscalls` holds the decisions, `seccomp` turns them into the file a node needs, `install` places
-that file on a node. Nothing here may import kopf, kubernetes or pydantic: the installer runs on
-every node and its memory is paid once per node.
+`syscalls` and `access` hold the decisions, `seccomp` and `apparmor` turn them into what a node
+needs, `provider` says who puts it there. Nothing here may import kopf, kubernetes or pydantic: the
+node agent runs on every node and its memory is paid once per node.
 """

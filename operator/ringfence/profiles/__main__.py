@@ -1,7 +1,7 @@
 """`python -m ringfence.profiles`: write the profiles under profiles/, or check them.
 
-For developers and CI only; nodes use `ringfence-profiles`. The files are generated so that a
-reviewer sees in a diff what a change of a table does. They are never edited by hand.
+For developers and CI only; nodes use `ringfence-node`. The files are generated so that a reviewer
+sees in a diff what a change of a table does. They are never edited by hand.
 """
 
 from __future__ import annotations

@@ -24,17 +24,17 @@ def _operator(rendered: Rendered) -> Json:
 
 def test_all_pods_are_hardened(chart: Rendered) -> None:
     found = dict(chart.pod_templates())
-    assert set(found) == {"ringfence-operator", "ringfence-profiles"}
+    assert set(found) == {"ringfence-operator", "ringfence-node"}
     for template in found.values():
         for container in template["spec"]["containers"]:
             context = container["securityContext"]
             assert context["readOnlyRootFilesystem"] is True
             assert context["allowPrivilegeEscalation"] is False
-            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["capabilities"]["drop"] == ["ALL"]
             assert context["seccompProfile"] == {"type": "RuntimeDefault"}
             assert {"cpu", "memory", "ephemeral-storage"} <= set(container["resources"]["limits"])
             assert {"cpu", "memory", "ephemeral-storage"} <= set(container["resources"]["requests"])
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(template["spec"])
+        assert not {"hostNetwork", "hostIPC"} & set(template["spec"])
         assert template["spec"]["enableServiceLinks"] is False
 
 
@@ -46,16 +46,9 @@ def test_operator_pod_passes_pod_security_restricted(chart: Rendered) -> None:
         "runAsGroup": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    assert "volumes" not in spec
-
-
-def test_profile_installer_is_root_without_token_or_other_host_path(chart: Rendered) -> None:
-    spec = chart.one("DaemonSet", "ringfence-profiles")["spec"]["template"]["spec"]
-    assert spec["automountServiceAccountToken"] is False
-    assert "serviceAccountName" not in spec
-    (volume,) = spec["volumes"]
-    assert volume["hostPath"] == {"path": "/var/lib/kubelet/seccomp", "type": "DirectoryOrCreate"}
-    assert spec["tolerations"] == [{"operator": "Exists"}]
+    assert not {"volumes", "hostPID"} & set(spec)
+    (container,) = spec["containers"]
+    assert "add" not in container["securityContext"]["capabilities"]
 
 
 def test_one_operator_at_a_time_and_drains_are_not_blocked(chart: Rendered) -> None:
@@ -104,7 +97,7 @@ def test_probes_are_on_the_ports_that_the_operator_is_told(render_with: Render) 
 def test_image_reference_and_digest_wins(render_with: Render, image: Json, reference: str) -> None:
     rendered = render_with({"image": image})
     assert _operator(rendered)["image"] == reference
-    assert _container(rendered, "DaemonSet", "ringfence-profiles")["image"] == reference
+    assert _container(rendered, "DaemonSet", "ringfence-node")["image"] == reference
 
 
 def test_kept_crds_survive_helm_and_argo_cd(chart: Rendered) -> None:
@@ -182,12 +175,6 @@ def test_only_named_namespaces_scrape_the_metrics(render_with: Render) -> None:
     (expression,) = source["namespaceSelector"]["matchExpressions"]
     assert expression["values"] == ["monitoring"]
     assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
-
-
-def test_profile_installer_has_no_network(chart: Rendered) -> None:
-    policy = chart.one("NetworkPolicy", "ringfence-profiles")["spec"]
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert not {"ingress", "egress"} & set(policy)
 
 
 @pytest.mark.parametrize("kind", ["NetworkPolicy", "PodDisruptionBudget", "Service"])

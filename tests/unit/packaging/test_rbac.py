@@ -134,7 +134,7 @@ def test_operator_may_not_read_secrets_nor_grant_rights(chart: Rendered) -> None
 
 
 def test_only_the_operator_is_bound_to_the_role(chart: Rendered) -> None:
-    (binding,) = chart.of_kind("ClusterRoleBinding")
+    binding = chart.one("ClusterRoleBinding", "ringfence-operator")
     assert binding["subjects"] == [
         {"kind": "ServiceAccount", "name": "ringfence-operator", "namespace": "ringfence-system"}
     ]

@@ -44,7 +44,7 @@ def test_every_group_of_values_refuses_unknown_keys() -> None:
         ({"operator": {"workers": "many"}}, "/operator/workers"),
         ({"image": {"digest": "sha256:12"}}, "/image/digest"),
         ({"uids": {"first": 1000}}, "/uids/first"),
-        ({"profiles": {"kubeletRoot": "var/lib"}}, "/profiles/kubeletRoot"),
+        ({"node": {"kubeletRoot": "var/lib"}}, "/node/kubeletRoot"),
         ({"profiles": {"provider": "Mine"}}, "/profiles/provider"),
         ({"profiles": {"seccompProfile": "../strict.json"}}, "/profiles/seccompProfile"),
         ({"profiles": {"appArmorProfile": "a b"}}, "/profiles/appArmorProfile"),
@@ -87,8 +87,9 @@ UNIQUE: dict[tuple[str, ...], tuple[Any, str]] = {
     ("networkPolicy", "apiServerCidrs"): (["192.0.2.0/24"], "cidr: 192.0.2.0/24"),
     ("networkPolicy", "apiServerPorts"): ([8443], "port: 8443"),
     ("profiles", "provider"): ("Preinstalled", "value: Preinstalled"),
-    ("profiles", "kubeletRoot"): ("/other", "path: /other/seccomp"),
     ("helmTest", "target"): ("198.51.100.7", "--target=198.51.100.7"),
+    ("node", "kubeletRoot"): ("/other", "path: /other/seccomp"),
+    ("node", "maxUnavailable"): ("37%", "maxUnavailable: 37%"),
     ("imagePullSecrets",): ([{"name": "my-secret"}], "name: my-secret"),
 }
 """Values that cannot be just any text or number, and how they show."""
@@ -107,7 +108,7 @@ def _marked(path: tuple[str, ...], default: Any, number: int) -> tuple[Any, str]
     if isinstance(default, dict):
         return {mark: "value"}, mark
     if isinstance(default, list):
-        return ([{"key": mark}] if path[0] in {"operator", "profiles"} else [mark]), mark
+        return ([{"key": mark}] if path[0] in {"operator", "node"} else [mark]), mark
     return mark, mark
 
 
