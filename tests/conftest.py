@@ -1,6 +1,8 @@
-"""What unit tests and end-to-end tests share: the signals of a program in the foreground."""
+"""What all tests share: signals as in the foreground, and no race with a clock."""
 
 import signal
+
+from hypothesis import settings
 
 
 def pytest_configure() -> None:
@@ -11,3 +13,6 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A property does not become wrong because the machine is busy.
+    settings.register_profile("ringfence", deadline=None)
+    settings.load_profile("ringfence")
