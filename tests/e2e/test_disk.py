@@ -132,9 +132,9 @@ def test_link_from_one_mount_to_the_other_is_refused(cluster: Cluster, namespace
     program = """
 write('/work/a')
 said(*(refused(lambda n: do('/work/a', '/tmp/a'), 1)[0] for do in (os.link, os.rename)),
-     os.listdir('/work'), os.path.realpath('/work/..'))
+     sorted(set(os.listdir('/work') + os.listdir('/tmp')) & {'a', 'lost+found', 'work', 'tmp'}))
 """
-    assert _run(cluster, namespace, name, program) == ["EXDEV", "EXDEV", ["a"], "/"]
+    assert _run(cluster, namespace, name, program) == ["EXDEV", "EXDEV", ["a"]]
 
 
 def test_data_and_limit_survive_a_restart_and_links_lead_nowhere(
