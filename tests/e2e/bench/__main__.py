@@ -14,7 +14,7 @@ from typing import Any
 
 import product
 import support
-from bench import disk
+from bench import disk, profile_cost
 from bench.watch import ReadyWatch
 from bench.writes import OPERATOR, WriteCount
 from cluster import Cluster, config
@@ -24,7 +24,7 @@ NAMESPACE = "bench"
 SERIAL_RUNS = 15
 AT_ONCE = 40
 MANY = 500
-_PARTS = ("serial", "disk", "at_once", "many", "at_rest")
+_PARTS = ("serial", "disk", "at_once", "many", "at_rest", "profile")
 _NOWHERE: Json = {
     "nodeSelector": {"ringfence.dev/no": "node"},
     # Volumes that wait for a node are never made.
@@ -83,6 +83,10 @@ def _parts(cluster: Cluster, image: str) -> dict[str, tuple[str, Callable[[], Js
         "at_rest": (
             "writes of 60 s of rest and of a restart of the operator",
             lambda: _at_rest(cluster),
+        ),
+        "profile": (
+            f"{profile_cost.RUNS} times the same work under RuntimeDefault and under our profile",
+            lambda: profile_cost.measure(cluster, NAMESPACE, image),
         ),
     }
 
