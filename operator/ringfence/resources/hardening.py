@@ -27,7 +27,7 @@ def harden(pod: Json, rules: SandboxClassSpec, profiles: Profiles, uid: int) -> 
     spec |= _pod_fields(rules, uid)
     for field in ("initContainers", "containers"):
         spec[field] = [_container(c, profiles, uid) for c in spec[field]]
-    annotations = pod["metadata"].get("annotations", {}) | _annotations(profiles.app_armor)
+    annotations = _without_profiles(pod) | _annotations(profiles.app_armor)
     return pod | {"metadata": pod["metadata"] | {"annotations": annotations}, "spec": spec}
 
 
@@ -87,6 +87,12 @@ def _app_armor(profile: str, *, agent: bool) -> Json:
     if agent:
         return {"type": "Localhost", "localhostProfile": profile}
     return {"type": "RuntimeDefault"}
+
+
+def _without_profiles(pod: Json) -> dict[str, str]:
+    """The annotations but those that the API server would copy into a container's field."""
+    annotations = pod["metadata"].get("annotations", {})
+    return {k: v for k, v in annotations.items() if not k.startswith(APPARMOR_ANNOTATION)}
 
 
 def _annotations(app_armor: str | None) -> dict[str, str]:
