@@ -23,7 +23,7 @@ def limits_of(pod: Json, container: str) -> Limits:
     return Limits(
         pids=int(promised.get("pids") or SEED_LIMITS.pids),
         memory=_bytes(own.get("memory"), SEED_LIMITS.memory),
-        disk=int(promised.get("diskBytes") or _bytes(own.get("ephemeral-storage"))),
+        disk=int(promised.get("diskBytes") or _bytes(_claim(pod) or own.get("ephemeral-storage"))),
     )
 
 
@@ -35,6 +35,15 @@ def _enforced_by_the_node(pod: Json) -> Json:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _claim(pod: Json) -> str | None:
+    """Size of the Sandbox's own volume."""
+    for volume in pod["spec"].get("volumes", []):
+        if volume["name"] == names.WORKSPACE_VOLUME and "ephemeral" in volume:
+            claim = volume["ephemeral"]["volumeClaimTemplate"]["spec"]
+            return str(claim["resources"]["requests"]["storage"])
+    return None
 
 
 def _container(pod: Json, name: str) -> Json:

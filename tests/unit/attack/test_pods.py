@@ -8,6 +8,8 @@ from attack.fakes import pod
 from attack.reports import LIMITS
 from ringfence.api import Json
 from ringfence.attack import pods
+from ringfence.resources import workspace
+from samples import accepted, sandbox
 
 
 def with_variable(value: str) -> Json:
@@ -25,6 +27,13 @@ def test_limits_are_those_that_the_node_enforces() -> None:
 @pytest.mark.parametrize("value", ["", "{}", "[]", "nonsense", "null"])
 def test_limits_that_do_not_read_count_as_none(value: str) -> None:
     assert pods.limits_of(with_variable(value), "agent") == LIMITS
+
+
+def test_disk_limit_is_the_size_of_the_volume_and_not_what_is_left_for_logs() -> None:
+    body = pod("agents", "a")
+    body["spec"]["containers"][0]["resources"]["limits"]["ephemeral-storage"] = "256Mi"
+    body["spec"]["volumes"] = workspace.volumes(accepted(sandbox(resources={"disk": "1Gi"})))
+    assert pods.limits_of(body, "agent").disk == 1 << 30
 
 
 def test_pod_without_any_limit_is_held_against_the_products_own() -> None:
