@@ -4,6 +4,7 @@ Whatever comes from a Sandbox or from the API server is shown as plain text: mar
 interpreted, and control characters are gone.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -82,6 +83,6 @@ def plain(text: str, style: str = "") -> Text:
 
 def _console(*, stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, WIDE)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDE
     return console
