@@ -161,7 +161,7 @@ def _select(cluster: Cluster, selector: Json) -> None:
     cluster.kubectl("patch", DAEMON_SET, *where, "--type=merge", "-p", patch)
 
 
-def process(cluster: Cluster) -> str:
+def process(cluster: Cluster) -> str | None:
     """Pid of the node agent on node 1."""
-    found = cluster.node_exec("pgrep", "-f", "bin/ringfence-node$").stdout.split()
-    return found[0]
+    found = cluster.node_exec("pgrep", "-f", "bin/ringfence-node$", check=False).stdout.split()
+    return found[0] if found else None

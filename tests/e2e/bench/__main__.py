@@ -14,7 +14,7 @@ from typing import Any
 
 import product
 import support
-from bench import disk, profile_cost
+from bench import disk, node, profile_cost
 from bench.watch import ReadyWatch
 from bench.writes import OPERATOR, WriteCount
 from cluster import Cluster, config
@@ -24,7 +24,8 @@ NAMESPACE = "bench"
 SERIAL_RUNS = 15
 AT_ONCE = 40
 MANY = 500
-_PARTS = ("serial", "disk", "at_once", "many", "at_rest", "profile")
+ON_A_NODE = 50
+_PARTS = ("serial", "disk", "at_once", "many", "node", "at_rest", "profile")
 _NOWHERE: Json = {
     "nodeSelector": {"ringfence.dev/no": "node"},
     # Volumes that wait for a node are never made.
@@ -80,6 +81,10 @@ def _parts(cluster: Cluster, image: str) -> dict[str, tuple[str, Callable[[], Js
             lambda: _at_once(cluster, image),
         ),
         "many": (f"{MANY} Sandboxes that no node takes", lambda: _many(cluster)),
+        "node": (
+            f"the node agent with {ON_A_NODE} Sandboxes, {SERIAL_RUNS} of them one by one",
+            lambda: _node(cluster),
+        ),
         "at_rest": (
             "writes of 60 s of rest and of a restart of the operator",
             lambda: _at_rest(cluster),
@@ -156,6 +161,13 @@ def _delete(cluster: Cluster, pods: ReadyWatch) -> None:
     cluster.kubectl("delete", "sandboxes", "--all", "-n", NAMESPACE)
     cluster.kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--wait=false")
     pods.wait_gone(names, 400)
+
+
+def _node(cluster: Cluster) -> Json:
+    with ReadyWatch(cluster, "pods", NAMESPACE) as pods:
+        found = node.measure(cluster, NAMESPACE, ON_A_NODE, SERIAL_RUNS)
+        _delete(cluster, pods)
+    return found
 
 
 def _at_rest(cluster: Cluster) -> Json:
