@@ -12,9 +12,6 @@ from ringfence import names, quantity
 from ringfence.api import SEED_LIMITS, Json
 from ringfence.attack.model import Limits
 
-LIMITS_VARIABLE: Final = "RINGFENCE_LIMITS"
-"""Of the proxy container: limits that the node agent enforces, as JSON."""
-
 
 def limits_of(pod: Json, container: str) -> Limits:
     """Limits that the Pod promises for a container."""
@@ -29,7 +26,7 @@ def limits_of(pod: Json, container: str) -> Limits:
 
 def _enforced_by_the_node(pod: Json) -> Json:
     variables = _container(pod, names.PROXY_CONTAINER).get("env") or []
-    values = [v.get("value", "") for v in variables if v["name"] == LIMITS_VARIABLE]
+    values = [v.get("value", "") for v in variables if v["name"] == names.LIMITS_VARIABLE]
     try:
         found = json.loads(values[0]) if values else {}
     except ValueError:

@@ -23,6 +23,11 @@ def container_name(mounts: Iterable[Mount], pod_uid: str) -> str | None:
     return None
 
 
+def kubelets_file(mounts: Iterable[Mount]) -> Mount | None:
+    """That file itself, the termination message, wherever the Pod's spec puts it."""
+    return next((mount for mount in mounts if _OWN_FILE.search(mount.root)), None)
+
+
 def is_init(status: Status) -> bool:
     """Whether it is the first process of a pid namespace below the reader's."""
     return len(status.pids) > 1 and status.pids[-1] == 1

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from ringfence.node import files, procfs
+from ringfence.node import containers, files, procfs
 from ringfence.node.posture import NAMESPACES, Disk
 from ringfence.node.procfs import Confinement, IdRange, Mount, Status
 
@@ -84,7 +84,7 @@ class Processes:
 
     def disk(self, pid: int, mounts: tuple[Mount, ...]) -> Disk | None:
         """The file system behind /work."""
-        mount, log = procfs.mount_at(mounts, _WORK), procfs.mount_at(mounts, "/dev/termination-log")
+        mount, log = procfs.mount_at(mounts, _WORK), containers.kubelets_file(mounts)
         if mount is None:
             return None
         try:

@@ -93,6 +93,7 @@ def _agent(wanted: Effective) -> Json:
         },
         "volumeMounts": workspace.mounts(wanted),
         **_TERMINATION,
+        "terminationMessagePath": _OUT_OF_REACH,
     }
     if spec.command is not None:
         container["command"] = list(spec.command)
@@ -130,6 +131,11 @@ _TERMINATION: Final = {
     "terminationMessagePath": "/dev/termination-log",
     "terminationMessagePolicy": "File",
 }
+
+
+_OUT_OF_REACH: Final = "/root/.termination-log"
+"""The kubelet mounts a file of the node's own disk here, which everybody may write and no limit
+counts. It cannot be left out, so it lies where only root may go: images keep root's home closed."""
 
 
 def _volumes(wanted: Effective) -> list[Json]:

@@ -6,6 +6,7 @@ import pytest
 
 from attack.fakes import pod
 from attack.reports import LIMITS
+from ringfence import names
 from ringfence.api import Json
 from ringfence.attack import pods
 from ringfence.resources import workspace
@@ -14,7 +15,7 @@ from samples import accepted, sandbox
 
 def with_variable(value: str) -> Json:
     body = pod("agents", "a")
-    body["spec"]["initContainers"][0]["env"] = [{"name": pods.LIMITS_VARIABLE, "value": value}]
+    body["spec"]["initContainers"][0]["env"] = [{"name": names.LIMITS_VARIABLE, "value": value}]
     return body
 
 

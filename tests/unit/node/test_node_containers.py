@@ -1,7 +1,7 @@
 """A container is told by what the kubelet mounted into it, not by what runs in it."""
 
 from node_samples import MOUNTINFO, OTHER_UID, POD_UID, status
-from ringfence.node.containers import container_name, is_init, is_starting
+from ringfence.node.containers import container_name, is_init, is_starting, kubelets_file
 from ringfence.node.procfs import parse_mountinfo
 
 
@@ -36,3 +36,12 @@ def test_first_process_of_the_node_is_no_container() -> None:
 def test_runtime_that_is_not_yet_the_program_is_recognised() -> None:
     assert is_starting(status(name="runc:[2:INIT]"))
     assert not is_starting(status(name="tini"))
+
+
+def test_file_of_the_kubelet_is_found_wherever_the_spec_puts_it() -> None:
+    moved = MOUNTINFO.replace(" /dev/termination-log ", " /root/.termination-log ")
+    for text in (MOUNTINFO, moved):
+        found = kubelets_file(parse_mountinfo(text))
+        assert found is not None
+        assert found.point.endswith("termination-log")
+    assert kubelets_file(()) is None

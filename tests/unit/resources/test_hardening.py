@@ -102,6 +102,8 @@ def _assert_disk(spec: Json) -> None:
         (m["name"], m["mountPath"], m["subPath"]) for m in spec["containers"][0]["volumeMounts"]
     ]
     assert mounts == [("workspace", "/work", "work"), ("workspace", "/tmp", "tmp")]  # noqa: S108
+    # The kubelet's own file in the container has no limit: it must be out of the agent's reach.
+    assert spec["containers"][0]["terminationMessagePath"] == "/root/.termination-log"
 
 
 def _assert_limits_that_the_node_agent_enforces(built: Json) -> None:
