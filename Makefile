@@ -52,7 +52,11 @@ unit: $(STAMP) ## Unit tests
 
 .PHONY: e2e
 e2e: $(STAMP) ## End-to-end tests on the embedded cluster
-	@$(BIN)/pytest tests/e2e --timeout 900
+	@$(BIN)/pytest tests/e2e --timeout 900 -m "not node2"
+
+.PHONY: node2
+node2: $(STAMP) ## End-to-end tests on the virtual node with AppArmor and cgroup v2 (slow)
+	@$(BIN)/pytest tests/e2e --timeout 900 -m node2
 
 .PHONY: bench
 bench: $(STAMP) ## Measures against bare Pods in one run; prints JSON

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import subprocess
-import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cluster import Cluster, ClusterError, config
 from cluster.shell import run, wait_until
+from pods import DENY_ALL, PORT, pod, reaches, serving, sh, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PORT = 8081
-# Answers everything with 501, which is an answer. HTTPServer itself would look up
-# its name first, and wait for a resolver that its namespace does not have.
-SERVER = """
-from http.server import BaseHTTPRequestHandler
-from socketserver import TCPServer
-TCPServer.allow_reuse_address = True
-TCPServer(("{address}", {port}), BaseHTTPRequestHandler).serve_forever()
-"""
-DENY_ALL = {
-    "apiVersion": "networking.k8s.io/v1",
-    "kind": "NetworkPolicy",
-    "metadata": {"name": "deny-all"},
-    "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
-}
 # Counters and names that change by themselves on any machine.
 VOLATILE = (
     *("fs.dentry-state", "fs.file-nr", "fs.inode-", "fs.quota.", "fs.aio-nr"),
@@ -40,67 +23,11 @@ VOLATILE = (
 )
 
 
-def pod(name: str, **changes: Any) -> dict[str, Any]:
-    """A Pod that passes *restricted*, sleeping in busybox."""
-    security = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "runAsNonRoot": True,
-        "runAsUser": 30000,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    container = {
-        "name": "main",
-        "image": config.BUSYBOX_IMAGE,
-        "command": ["sleep", "infinity"],
-        "securityContext": security | changes.pop("security", {}),
-    }
-    spec = {"terminationGracePeriodSeconds": 0, "containers": [container], **changes}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-
-
-def start(cluster: Cluster, namespace: str, *objects: dict[str, Any]) -> None:
-    """Create objects and wait for the Pods among them."""
-    bundle = {"apiVersion": "v1", "kind": "List", "items": objects}
-    cluster.kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(bundle))
-    names = [f"pod/{one['metadata']['name']}" for one in objects if one["kind"] == "Pod"]
-    cluster.kubectl("wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", *names)
-
-
-def sh(cluster: Cluster, namespace: str, script: str, name: str = "one") -> str:
-    """Run a shell script in a Pod."""
-    return cluster.kubectl("exec", "-n", namespace, name, "--", "sh", "-c", script)
-
-
-def reaches(cluster: Cluster, namespace: str, url: str) -> bool:
-    """Whether Pod `one` gets an answer from a server, be it an error."""
-    answer = sh(cluster, namespace, f"wget -T 1 -O /dev/null {url} 2>&1 || true")
-    return "100%" in answer or "HTTP/1" in answer
-
-
 @pytest.fixture
 def one(cluster: Cluster, namespace: str) -> str:
     """A namespace with the running Pod `one`."""
     start(cluster, namespace, pod("one"))
     return namespace
-
-
-@contextlib.contextmanager
-def serving(prefix: list[str], address: str) -> Iterator[str]:
-    """A web server as long as the block runs; the prefix puts it into a namespace."""
-    program = SERVER.format(address=address, port=PORT)
-    with subprocess.Popen(
-        [*prefix, sys.executable, "-c", program],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as server:
-        try:
-            script = f": </dev/tcp/{address}/{PORT}"
-            check = [*prefix, "bash", "-c", script]
-            wait_until("server", lambda: run(*check, check=False).returncode == 0, 10)
-            yield f"http://{address}:{PORT}/"
-        finally:
-            server.kill()
 
 
 @pytest.fixture

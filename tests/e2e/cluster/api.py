@@ -67,9 +67,33 @@ class Cluster:
         """Argv of a program in the stand-in internet, for servers that keep running."""
         return in_netns(config.WORLD_NETNS, *argv)
 
-    def load_image(self, archive: Path) -> None:
-        """Load an OCI archive, unless the same image is there."""
-        self._driver.load_image(archive)
+    def load_image(self, archive: Path, node: str = config.NODE_NAME) -> None:
+        """Load an OCI archive, unless the same image is there.
+
+        Node 2 starts with all that node 1 has by then; it is slow at what comes later.
+        """
+        if node == config.NODE_2_NAME:
+            self._driver.load_image_on_node_2(archive)
+        else:
+            self._driver.load_image(archive)
+
+    def prepare_node_2(self) -> None:
+        """Make the disks of node 2, which takes minutes the first time; does not start it."""
+        self._driver.prepare_node_2()
+
+    def start_node_2(self) -> bool:
+        """Start node 2 and wait until it is Ready; False, and at once, if it runs."""
+        return self._driver.start_node_2()
+
+    def stop_node_2(self) -> None:
+        """Remove node 2 with its Node and Pods."""
+        self._driver.stop_node_2()
+
+    def node_2_exec(
+        self, *argv: str, stdin: str | None = None, check: bool = True
+    ) -> CompletedProcess[str]:
+        """Run a program on node 2, as root."""
+        return self._driver.node_2.exec(*argv, stdin=stdin, check=check)
 
     def dns_override(self, name: str, address: str) -> None:
         """Let cluster DNS answer a name with an address; within about 0.3 s."""

@@ -1,4 +1,4 @@
-"""Command line of the test cluster: up, down, status, logs, load-image, kubeconfig."""
+"""Command line of the test cluster: up, down, status, logs, load-image, kubeconfig, node-2."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+node_2 = typer.Typer(
+    help="A node with AppArmor and cgroup v2: a slow virtual machine beside the embedded cluster.",
+    no_args_is_help=True,
+)
+app.add_typer(node_2, name=config.NODE_2_NAME)
 Choice = Annotated[DriverName, typer.Option(help="auto: kind where a Docker engine answers.")]
 
 
@@ -67,6 +72,24 @@ def kubeconfig(driver: Choice = DriverName.AUTO) -> None:
     typer.echo(_driver(driver).kubeconfig())
 
 
+@node_2.command("up")
+def node_2_up() -> None:
+    """Start node 2 in the running cluster; at once if it runs."""
+    _embedded().start_node_2()
+
+
+@node_2.command("down")
+def node_2_down() -> None:
+    """Remove node 2; the rest of the cluster stays."""
+    _embedded().stop_node_2()
+
+
+@node_2.command("status")
+def node_2_status() -> None:
+    """Say whether node 2 runs and is Ready."""
+    typer.echo(_embedded().node_2.status())
+
+
 def main() -> None:
     """Run a command; errors are told without a stack, SIGTERM ends it like Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -81,7 +104,11 @@ def _driver(name: DriverName) -> Driver:
     paths = config.default_paths()
     if resolve(name) is DriverName.KIND:
         return KindDriver(paths)
-    return EmbeddedDriver(paths, Progress())
+    return _embedded()
+
+
+def _embedded() -> EmbeddedDriver:
+    return EmbeddedDriver(config.default_paths(), Progress())
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

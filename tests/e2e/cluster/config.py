@@ -26,14 +26,18 @@ PREFIX: Final = f"rf{_SUFFIX}-"
 CONTROL_NETNS: Final = f"{PREFIX}control"
 NODE_NETNS: Final = f"{PREFIX}node-1"
 WORLD_NETNS: Final = f"{PREFIX}world"
-LAN_BRIDGE: Final = "rf-lan"  # in the control namespace; node 2's tap joins it too
+LAN_BRIDGE: Final = "rf-lan"  # in the control namespace, as the tap
+NODE_2_TAP: Final = "rf-n2"
 HOST_LINK: Final = f"{PREFIX}host"
 
 NODE_NAME: Final = "node-1"
+NODE_2_NAME: Final = "node-2"
+NODE_2_KEY: Final = "ringfence.dev/test-node"  # of its label and of its taint
 HOST_LINK_ADDRESS: Final = f"10.77.255.{INSTANCE * 4 + 1}/30"
 API_HOST_ADDRESS: Final = f"10.77.255.{INSTANCE * 4 + 2}"
 CONTROL_ADDRESS: Final = "10.77.0.1"
 NODE_ADDRESS: Final = "10.77.0.11"
+NODE_2_ADDRESS: Final = "10.77.0.12"
 WORLD_GATEWAY: Final = "203.0.113.1"  # the node's side of the stand-in internet
 WORLD_INDEX: Final = "203.0.113.10"  # kept for the package index stand-in
 WORLD_ROUTER: Final = "203.0.113.254"  # the node's default route: any address added in rf-world
@@ -41,6 +45,7 @@ API_PORT: Final = 6443
 
 POD_CIDR: Final = "10.244.0.0/16"
 NODE_POD_CIDR: Final = "10.244.0.0/23"
+NODE_2_POD_CIDR: Final = "10.244.2.0/24"
 SERVICE_CIDR: Final = "10.96.0.0/16"
 API_SERVICE_ADDRESS: Final = "10.96.0.1"
 DNS_SERVICE_ADDRESS: Final = "10.96.0.10"
@@ -110,6 +115,21 @@ class Paths:
     def volumes(self) -> Path:
         """Persistent volumes: files, and the directories that node 1 mounts them on."""
         return self.node / "volumes"
+
+    @property
+    def node_2(self) -> Path:
+        """What belongs to the running node 2: its keys, its configuration, what it wrote."""
+        return self.state / "node-2"
+
+    @property
+    def disks(self) -> Path:
+        """Disk images of node 2."""
+        return self.cache / "node-2"
+
+    @property
+    def loaded(self) -> Path:
+        """Links to the archives that were loaded into node 1."""
+        return self.state / "loaded"
 
     @property
     def kubeconfig(self) -> Path:

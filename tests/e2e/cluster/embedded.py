@@ -12,11 +12,12 @@ import platform
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cluster import cgroups, config, network, processes
+from cluster import cgroups, config, images, network, processes
 from cluster.apiclient import ApiClient
 from cluster.bringup import Bringup
 from cluster.errors import ClusterError
 from cluster.node import Node
+from cluster.node_2 import Node2
 from cluster.progress import Progress
 from cluster.shell import run
 from cluster.supervisor import NODE_INIT, Supervisor
@@ -40,6 +41,7 @@ class EmbeddedDriver:
         self.supervisor = Supervisor(paths)
         self.node = Node(self.supervisor)
         self._progress = progress or Progress()
+        self.node_2 = Node2(paths, self._progress)
 
     def create(self) -> bool:
         """Bring the cluster up, or repair it, or find that it is up; True if it is a new one."""
@@ -66,7 +68,8 @@ class EmbeddedDriver:
             return "not up: `python -m cluster up` makes a cluster"
         lines = [self._line(name) for name in (NODE_INIT, *self.supervisor.components)]
         ready = ApiClient(self.paths).condition(_NODE, "Ready")
-        return "\n".join([*lines, f"{config.NODE_NAME:<20} {'Ready' if ready else 'NotReady'}"])
+        lines.append(f"{config.NODE_NAME:<20} {'Ready' if ready else 'NotReady'}")
+        return "\n".join([*lines, f"{config.NODE_2_NAME:<20} {self.node_2.status()}"])
 
     def logs(self, component: str | None) -> str:
         """The whole log of one component, or the end of each."""
@@ -82,6 +85,33 @@ class EmbeddedDriver:
         """Import an OCI archive into containerd, unless the same image is there."""
         with self._progress.step(f"Load {archive.name}"):
             self.node.load_image(archive)
+            images.remember(self.paths, archive)
+
+    def load_image_on_node_2(self, archive: Path) -> None:
+        """The same on node 2, which takes its time."""
+        with self._progress.step(f"Load {archive.name} on {config.NODE_2_NAME}"):
+            self.node_2.load_image(archive)
+
+    def prepare_node_2(self) -> None:
+        """Fill the cache with what node 2 needs."""
+        _require_root_on_linux()
+        with _lock(self._progress):
+            self.node_2.prepare()
+
+    def start_node_2(self) -> bool:
+        """Start node 2 in a cluster that is up; False if it was up already."""
+        _require_root_on_linux()
+        with _lock(self._progress):
+            if not self._complete():
+                message = "no cluster: `python -m cluster up` first"
+                raise ClusterError(message)
+            return self.node_2.start()
+
+    def stop_node_2(self) -> None:
+        """Remove node 2; the rest of the cluster stays."""
+        _require_root_on_linux()
+        with _lock(self._progress), self._progress.step(f"Remove {config.NODE_2_NAME}"):
+            self.node_2.stop()
 
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""

@@ -1,4 +1,4 @@
-"""The cluster's own little images: pause, CoreDNS and a busybox for tests."""
+"""The cluster's own little images (pause, CoreDNS, a busybox), and which ones node 1 was given."""
 
 from __future__ import annotations
 
@@ -29,6 +29,22 @@ def build_all(paths: Paths, rootfs: Path, progress: Progress) -> dict[str, Path]
             rootfs / "usr" / "bin" / "busybox", paths, "busybox", _busybox, progress
         ),
     }
+
+
+def loaded(paths: Paths) -> list[Path]:
+    """The archives that were loaded into node 1."""
+    return sorted(paths.loaded.glob("*.tar"))
+
+
+def remember(paths: Paths, archive: Path) -> None:
+    """Note that an archive was loaded into node 1: node 2 will have the same image."""
+    paths.loaded.mkdir(exist_ok=True)
+    kept = paths.loaded / archive.name
+    kept.unlink(missing_ok=True)
+    try:
+        kept.hardlink_to(archive)  # stays what it was when another build replaces the archive
+    except OSError:  # the cache is on another file system
+        kept.symlink_to(archive.resolve())
 
 
 def _build(

@@ -1,11 +1,11 @@
 """Network namespaces and links of the cluster.
 
     host --/30-- rf-control [bridge rf-lan 10.77.0.1/24] --- rf-node-1 (10.77.0.11)
-                                                                 |
-                                              rf-world 203.0.113.0/24 (the "internet")
+                                  |                              |
+                        node 2 (10.77.0.12)   rf-world 203.0.113.0/24 (the "internet")
 
 No namespace has a route to the machine's own network: test traffic cannot leave it.
-A second node joins by putting its interface into the bridge.
+Node 2 is a virtual machine; its way to the world leads through node 1.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from cluster.shell import in_netns, run
 RUN: Final = Path("/run/netns")
 NAMESPACES: Final = (config.CONTROL_NETNS, config.NODE_NETNS, config.WORLD_NETNS)
 
-# Masquerade Pods towards the world only: the API server sees the Pods' own addresses.
+# Masquerade towards the world only: the API server sees the Pods' own addresses.
 _NODE_NFT = f"""
 table ip rf-world {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr {config.POD_CIDR} oifname "world" masquerade
+    ip saddr {{ {config.POD_CIDR}, {config.NODE_2_ADDRESS} }} oifname "world" masquerade
   }}
 }}
 """
@@ -53,6 +53,20 @@ def remove() -> None:
     _remove_empty_run_directory()
 
 
+def create_tap() -> None:
+    """Make the link of node 2, in the bridge."""
+    remove_tap()
+    netns, tap = config.CONTROL_NETNS, config.NODE_2_TAP
+    _ip(netns, "tuntap add dev", tap, "mode tap")
+    _ip(netns, "link set", tap, "master", config.LAN_BRIDGE, "up")
+
+
+def remove_tap() -> None:
+    """Remove the link of node 2, if it is there."""
+    if (RUN / config.CONTROL_NETNS).exists():
+        run("ip", "-n", config.CONTROL_NETNS, "link", "delete", config.NODE_2_TAP, check=False)
+
+
 def _remove_empty_run_directory() -> None:
     """Undo the mount that the first `ip netns add` of a machine leaves behind."""
     if RUN.is_dir() and not any(RUN.iterdir()):
@@ -67,6 +81,7 @@ def _create_control_lan() -> None:
     _ip(netns, "address add", f"{config.CONTROL_ADDRESS}/24", "dev", config.LAN_BRIDGE)
     _ip(netns, "link set", config.LAN_BRIDGE, "up")
     _ip(netns, "route add", config.NODE_POD_CIDR, "via", config.NODE_ADDRESS)
+    _ip(netns, "route add", config.NODE_2_POD_CIDR, "via", config.NODE_2_ADDRESS)
 
 
 def _link_host() -> None:
@@ -83,6 +98,7 @@ def _link_node() -> None:
     _veth("rf-n1", config.CONTROL_NETNS, "eth0", config.NODE_NETNS)
     _ip(config.CONTROL_NETNS, "link set rf-n1 master", config.LAN_BRIDGE, "up")
     _address(config.NODE_NETNS, "eth0", f"{config.NODE_ADDRESS}/24")
+    _ip(config.NODE_NETNS, "route add", config.NODE_2_POD_CIDR, "via", config.NODE_2_ADDRESS)
 
 
 def _link_world() -> None:

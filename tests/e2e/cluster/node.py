@@ -34,17 +34,9 @@ class Node:
         """Whether containerd serves and knows its plugins."""
         return self._ctr("version", check=False).returncode == 0
 
-    def has_image(self, name: str, digest: str) -> bool:
-        """Whether the name stands for the image with this manifest digest.
-
-        The digest alone does not tell: images that lost their name to a newer one stay.
-        """
-        lines = (line.split() for line in self._ctr("images", "list").stdout.splitlines())
-        return any(words[0] == name and digest in words for words in lines)
-
     def load_image(self, archive: Path) -> bool:
         """Import an OCI archive; False if the same image was there already."""
-        if self.has_image(*oci.name_and_digest(archive)):
+        if lists_image(self._ctr("images", "list").stdout, archive):
             return False
         with archive.open("rb") as data:
             run(*self._enter("ctr", "-n", "k8s.io", "images", "import", "-"), stdin=data)
@@ -55,3 +47,13 @@ class Node:
 
     def _enter(self, *argv: str) -> list[str]:
         return in_node(self._supervisor.node_pid(), *argv)
+
+
+def lists_image(listing: str, archive: Path) -> bool:
+    """Whether a listing by `ctr` has an archive's image under its name.
+
+    The digest alone does not tell: images that lost their name to a newer one stay.
+    """
+    name, digest = oci.name_and_digest(archive)
+    lines = (line.split() for line in listing.splitlines())
+    return any(words[0] == name and digest in words for words in lines)

@@ -1,4 +1,4 @@
-"""Configuration files of node 1: containerd, kubelet, CNI, kube-proxy.
+"""Configuration files and command lines of the nodes: containerd, kubelet, CNI, kube-proxy.
 
 Pure: returns texts. The traps behind the odd settings are in docs/testbed.md.
 """
@@ -6,6 +6,7 @@ Pure: returns texts. The traps behind the odd settings are in docs/testbed.md.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -50,25 +51,41 @@ oom_score = 0
 """
 
 
-def files() -> Mapping[str, str]:
+@dataclass(frozen=True)
+class NodeSettings:
+    """In what the nodes differ."""
+
+    name: str
+    address: str
+    pod_cidr: str
+    cgroup_root: str
+
+
+NODE_1 = NodeSettings(
+    config.NODE_NAME, config.NODE_ADDRESS, config.NODE_POD_CIDR, f"/{config.CGROUP_ROOT}"
+)
+NODE_2 = NodeSettings(config.NODE_2_NAME, config.NODE_2_ADDRESS, config.NODE_2_POD_CIDR, "/")
+
+
+def files(node: NodeSettings = NODE_1) -> Mapping[str, str]:
     """Every configuration file, by its name below /etc/ringfence in the node."""
     return {
         "containerd.toml": _CONTAINERD,
-        "kubelet.yaml": yaml.safe_dump(_kubelet()),
-        "10-ringfence.conflist": json.dumps(_cni(), indent=2),
+        "kubelet.yaml": yaml.safe_dump(_kubelet(node)),
+        "10-ringfence.conflist": json.dumps(_cni(node), indent=2),
     }
 
 
-def components() -> tuple[Component, ...]:
+def components(node: NodeSettings = NODE_1) -> tuple[Component, ...]:
     """The processes of the node in their order of start."""
-    return (_containerd(), _kubelet_process(), _kube_proxy(), _kube_router())
+    return (_containerd(), _kubelet_process(node), _kube_proxy(node), _kube_router(node))
 
 
-def _kubelet() -> dict[str, Any]:
+def _kubelet(node: NodeSettings) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": config.NODE_ADDRESS,
+        "address": node.address,
         "authentication": {
             "anonymous": {"enabled": False},
             "x509": {"clientCAFile": f"{_ETC}/ca.crt"},
@@ -78,7 +95,7 @@ def _kubelet() -> dict[str, Any]:
         "tlsPrivateKeyFile": f"{_ETC}/kubelet.key",
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{config.CGROUP_ROOT}",
+        "cgroupRoot": node.cgroup_root,
         "failCgroupV1": False,
         "failSwapOn": False,
         "oomScoreAdj": 0,
@@ -97,8 +114,8 @@ def _kubelet() -> dict[str, Any]:
     }
 
 
-def _cni() -> dict[str, Any]:
-    ranges = [[{"subnet": config.NODE_POD_CIDR}]]
+def _cni(node: NodeSettings) -> dict[str, Any]:
+    ranges = [[{"subnet": node.pod_cidr}]]
     bridge = {
         "type": "bridge",
         "bridge": "cni0",
@@ -115,25 +132,25 @@ def _containerd() -> Component:
     return _on_node("containerd", "/usr/bin/containerd", f"--config={_ETC}/containerd.toml")
 
 
-def _kubelet_process() -> Component:
+def _kubelet_process(node: NodeSettings) -> Component:
     return _on_node(
         "kubelet",
         f"{_BIN}/kube",
         "kubelet",
         f"--config={_ETC}/kubelet.yaml",
         f"--kubeconfig={_ETC}/kubelet.kubeconfig",
-        f"--hostname-override={config.NODE_NAME}",
-        f"--node-ip={config.NODE_ADDRESS}",
+        f"--hostname-override={node.name}",
+        f"--node-ip={node.address}",
     )
 
 
-def _kube_proxy() -> Component:
+def _kube_proxy(node: NodeSettings) -> Component:
     return _on_node(
         "kube-proxy",
         f"{_BIN}/kube",
         "kube-proxy",
         f"--kubeconfig={_ETC}/kube-proxy.kubeconfig",
-        f"--hostname-override={config.NODE_NAME}",
+        f"--hostname-override={node.name}",
         f"--cluster-cidr={config.POD_CIDR}",
         "--proxy-mode=nftables",
         # Conntrack limits are kernel-wide and not ours to change.
@@ -145,12 +162,12 @@ def _kube_proxy() -> Component:
     )
 
 
-def _kube_router() -> Component:
+def _kube_router(node: NodeSettings) -> Component:
     return _on_node(
         "kube-router",
         f"{_BIN}/kube-router",
         f"--kubeconfig={_ETC}/kube-router.kubeconfig",
-        f"--hostname-override={config.NODE_NAME}",
+        f"--hostname-override={node.name}",
         "--run-firewall=true",
         "--run-router=false",
         "--run-service-proxy=false",

@@ -68,10 +68,24 @@ IDENTITIES = (
         names=(config.NODE_NAME,),
         addresses=(config.NODE_ADDRESS,),
     ),
+    Identity(
+        "kubelet-2",
+        f"system:node:{config.NODE_2_NAME}",
+        ("system:nodes",),
+        names=(config.NODE_2_NAME,),
+        addresses=(config.NODE_2_ADDRESS,),
+    ),
 )
 
 # Users that speak to the API server, and the address each of them reaches it at.
-_API_USERS = ("controller-manager", "scheduler", "kube-proxy", "kube-router", "kubelet")
+_API_USERS = (
+    "controller-manager",
+    "scheduler",
+    "kube-proxy",
+    "kube-router",
+    "kubelet",
+    "kubelet-2",
+)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +36,16 @@ _HOST_PROGRAMS = {
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 SUITE = "sid"  # Kubernetes 1.36 needs containerd 2
+# Node 2 boots this package's kernel; node 1 has no use for it.
+_KERNEL = ("linux-image-cloud-amd64",) if platform.machine() == "x86_64" else ()
 PACKAGES = (
+    "apparmor",
     "busybox-static",
     "ca-certificates",
     "conntrack",
     "containerd",
     "containernetworking-plugins",
+    "dropbear-bin",
     "ethtool",
     "ipset",
     "iproute2",
@@ -53,6 +58,7 @@ PACKAGES = (
     "tini",
     "uidmap",
     "util-linux",
+    *_KERNEL,
 )
 _OPTIONS = (
     "--variant=minbase",
@@ -110,7 +116,9 @@ def prepare_node(paths: Paths, progress: Progress) -> Path:
         return target
     with progress.step("Make the node's root file system"), _half_made(target) as temporary:
         include = f"--include={','.join(PACKAGES)}"
-        run_long("mmdebstrap", *_OPTIONS, include, SUITE, temporary, _mirror())
+        # Node 2 boots without an initial ram disk; making one would take longer than all else.
+        env = os.environ | {"INITRD": "No"}
+        run_long("mmdebstrap", *_OPTIONS, include, SUITE, temporary, _mirror(), env=env)
     return target
 
 

@@ -60,7 +60,7 @@ def test_every_certificate_is_signed_by_the_one_authority(paths: config.Paths) -
 
 def test_private_keys_are_readable_by_root_only(paths: config.Paths) -> None:
     private = [*paths.pki.glob("*.key"), *paths.pki.glob("*.kubeconfig"), paths.kubeconfig]
-    assert len(private) == len(pki.IDENTITIES) + 2 + 5 + 1
+    assert len(private) == len(pki.IDENTITIES) + 2 + 6 + 1
     assert {file.stat().st_mode & 0o777 for file in private} == {0o600}
 
 
