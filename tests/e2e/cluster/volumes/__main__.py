@@ -76,7 +76,7 @@ def _watch(api: VolumesApi, path: str, found: queue.SimpleQueue[Json]) -> None:
         try:
             for body in api.watch(path):
                 found.put(body)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (ClusterError, OSError, http.client.HTTPException, ValueError) as error:
             _say(f"watch of {path}: {error}")
         time.sleep(_PAUSE_SECONDS)
 

@@ -34,13 +34,23 @@ class VolumesApi:
         self._tls.load_cert_chain(paths.pki / f"{USER}.crt", paths.pki / f"{USER}.key")
 
     def watch(self, path: str) -> Iterator[Json]:
-        """Every object there is, and then each that comes or changes, for some minutes."""
+        """Every object there is, and then each that comes or changes, for some minutes.
+
+        Raises:
+            ClusterError: The API server refuses.
+        """
         query = f"?watch=true&timeoutSeconds={_WATCH_SECONDS}"
         with contextlib.closing(self._connection(timeout=None)) as connection:
             connection.request("GET", f"{path}{query}")
-            for line in connection.getresponse():
+            response = connection.getresponse()
+            if response.status != HTTPStatus.OK:  # as an API server says while it starts
+                message = f"GET {path}: {response.status} {response.read().decode()}"
+                raise ClusterError(message)
+            for line in response:
                 event = json.loads(line)
-                if event["type"] in {"ADDED", "MODIFIED"}:
+                if event["type"] == "ERROR":
+                    return
+                if event["type"] != "DELETED":
                     yield event["object"]
 
     def call_bound(self, claim: Json, status: Json) -> None:
