@@ -176,7 +176,6 @@ def test_agent_changes_nothing_else_of_its_node(own: Speaker, body: Json) -> Non
     "body",
     [
         {"status": {"phase": "Succeeded"}},
-        {"status": {"nominatedNodeName": "elsewhere"}},
         {"status": {"conditions": [{"type": "Ready", "status": "False"}]}},
         {"status": {"containerStatuses": None}},
         {"status": {"reason": "Evicted"}},
