@@ -18,7 +18,7 @@ from cluster.shell import wait_until
 
 Json = dict[str, Any]
 RELEASE = ("ringfence", "-n", "ringfence-system")
-CRDS = {"sandboxes.ringfence.dev", "sandboxclasses.ringfence.dev"}
+CRDS = {"sandboxes.ringfence.dev", "sandboxclasses.ringfence.dev", "sandboxnodes.ringfence.dev"}
 SANDBOX = {"apiVersion": "ringfence.dev/v1alpha1", "kind": "Sandbox", "spec": {}}
 
 
