@@ -6,8 +6,12 @@ Read from the API server's audit log, so it also covers what other tests made th
 import json
 from typing import Any
 
+import pytest
+
 import support
 from cluster import Cluster
+
+pytestmark = pytest.mark.usefixtures("ringfence")
 
 Json = dict[str, Any]
 OPERATOR = "system:serviceaccount:ringfence-system:ringfence-operator"
