@@ -41,14 +41,18 @@ class Process:
 
 
 def start_time(pid: int) -> int | None:
-    """Clock tick at which a process started; None if there is none or it is a zombie."""
+    """Clock tick at which a process started; None if there is none or it has ended.
+
+    A zombie whose other threads still run has not ended: its files and sockets are still open.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name in parentheses may hold spaces and parentheses itself: count from the last one.
     fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    return None if fields[0] in "ZX" and threads == 1 else int(fields[19])
 
 
 def process(pid: int) -> Process | None:

@@ -9,7 +9,6 @@ Only a process that is really the index is ever signalled.
 
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -23,6 +22,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cluster import processes
 from egress import ca
 from egress.index import Index
 from egress.netns import inside
@@ -56,13 +56,6 @@ def _running(state: Path) -> int | None:
         if b"egress.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes():
             return pid
     return None
-
-
-def _alive(pid: int) -> bool:
-    """Whether the process still holds its sockets (a zombie does not)."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def _answers(netns: str) -> bool:
@@ -108,10 +101,8 @@ def _wait(netns: str, state: Path) -> None:
 def stop(state: Path = STATE) -> None:
     """Stop the index if it runs, and wait until it is gone."""
     pid = _running(state)
-    if pid is not None:
-        os.kill(pid, signal.SIGTERM)
-        while _alive(pid):
-            time.sleep(0.02)
+    if pid is not None and (found := processes.process(pid)) is not None:
+        processes.stop(found)
     (state / "pid").unlink(missing_ok=True)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +19,6 @@ from cluster.shell import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -54,6 +56,23 @@ def test_damaged_pid_file_speaks_of_no_process(text: str, tmp_path: Path) -> Non
     file = tmp_path / "damaged.pid"
     file.write_text(text)
     assert processes.read_pid_file(file) is None
+
+
+_LEADER_ENDS_FIRST = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).syscall(60, 0)  # exit of this thread alone, not of the process
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="number of the system call exit")
+def test_process_whose_first_thread_has_ended_still_holds_its_sockets(log: Path) -> None:
+    found = processes.start([sys.executable, "-c", _LEADER_ENDS_FIRST], log)
+    stat = Path(f"/proc/{found.pid}/stat")
+    wait_until("end of the first thread", lambda: stat.read_text().rpartition(")")[2][1] == "Z", 5)
+    assert found.alive
+    processes.stop(found)
+    assert not found.alive
 
 
 def test_started_process_outlives_the_terminal(sleeper: Process) -> None:
