@@ -40,11 +40,18 @@ LIMITS_VARIABLE: Final = "RINGFENCE_LIMITS"
 A Pod's spec cannot be changed after the fact; its annotations can.
 """
 
+FENCE_VARIABLE: Final = "RINGFENCE_FENCE"
+"""The same for what the proxy may reach, which the node agent turns into a packet filter."""
+
+GUARD_CONTAINER: Final = "guard"
+"""Init container that proves the packet filter before the agent container starts."""
+
 PROCESS_CONDITION: Final = f"{GROUP}/Process"
 NAMESPACES_CONDITION: Final = f"{GROUP}/Namespaces"
 SECCOMP_CONDITION: Final = f"{GROUP}/Seccomp"
 APP_ARMOR_CONDITION: Final = f"{GROUP}/AppArmor"
 RESOURCES_CONDITION: Final = f"{GROUP}/Resources"
+NETWORK_CONDITION: Final = f"{GROUP}/Network"
 POSTURE_VERIFIED: Final = f"{GROUP}/PostureVerified"
 """Conditions of a Pod that the node agent of its node writes."""
 

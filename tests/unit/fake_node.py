@@ -1,11 +1,14 @@
 """A node without a kernel: a cgroup tree in plain files, and processes in a dict."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from node_samples import AGENT_ID, MOUNTINFO, NAMESPACES, POD_UID, status
 from ringfence.node import procfs
 from ringfence.node.cgroups import V1, V2, Layout
+from ringfence.node.fence import Destination
+from ringfence.node.fences import Fences, Kernel
 from ringfence.node.posture import Disk
 from ringfence.node.procfs import Confinement, IdRange, Mount, Status
 
@@ -69,6 +72,59 @@ class FakeCgroups:
         self.path(self.layout.pids, name).joinpath("pids.max").write_text(text)
 
 
+class FakeFilter:
+    """The rules in one network namespace; tests change them."""
+
+    def __init__(self) -> None:
+        self.rules = ""
+        self.installed = 0
+        self.intact = False
+        self.packets: dict[Destination, int] = {}
+        self.closed = False
+        self._descriptor = os.eventfd(0)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def install(self, rules: str) -> None:
+        self.rules, self.intact = rules, True
+        self.installed += 1
+
+    def is_intact(self) -> bool:
+        return self.intact
+
+    def alter(self) -> None:
+        self.intact = False
+        os.eventfd_write(self._descriptor, 1)
+
+    def refused_packets(self) -> int:
+        return sum(self.packets.values())
+
+    def refused(self) -> dict[Destination, int]:
+        return dict(self.packets)
+
+    def close(self) -> None:
+        self.closed = True
+        os.close(self._descriptor)
+
+
+@dataclass
+class FakeNetworks:
+    """The filter of each network namespace, and the inotify limit of each process's users."""
+
+    filters: dict[str, FakeFilter] = field(default_factory=dict)
+    inotify: dict[int, int] = field(default_factory=dict)
+
+    def open_filter(self, pid: int, name: str) -> FakeFilter | None:
+        return self.filters.setdefault(name, FakeFilter()) if pid else None
+
+    def limit_inotify(self, pid: int, instances: int) -> None:
+        self.inotify[pid] = instances
+
+    def fences(self) -> Fences:
+        return Fences(Kernel(self.open_filter, self.limit_inotify))
+
+
 @dataclass
 class FakeProcesses:
     """Processes by pid; the agent's first one is there from the beginning."""
@@ -95,6 +151,9 @@ class FakeProcesses:
             message = "ns/mnt"
             raise PermissionError(message)
         return dict(NAMESPACES) if pid in self.statuses else None
+
+    def namespace(self, pid: int, kind: str) -> str | None:
+        return NAMESPACES[kind] if pid in self.statuses else None
 
     def confinement(self, pid: int) -> Confinement | None:  # noqa: ARG002 - there is no AppArmor
         return None

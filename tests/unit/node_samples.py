@@ -106,6 +106,7 @@ ID_RANGE = IdRange(0, 887029760, 65536)
 HARD_DISK = Disk(5 * GIB - 2**26, 327680, "ext4", "7:3", own=True)
 SOFT_DISK = Disk(100 * GIB, 6553600, "ext4", "254:0", own=False)
 
+FENCE: Json = {"ports": [443], "resolver": "10.96.0.10"}
 LIMITS: Json = {"pids": 256, "diskBytes": 5 * GIB}
 
 
@@ -117,7 +118,11 @@ def pod_body(limits: Any = LIMITS, **spec: Any) -> Json:
         "name": "agent",
         "securityContext": {"runAsUser": AGENT_UID, "seccompProfile": seccomp},
     }
-    proxy = {"name": "egress-proxy", "env": [{"name": "RINGFENCE_LIMITS", "value": text}]}
+    variables = [
+        {"name": names.LIMITS_VARIABLE, "value": text},
+        {"name": names.FENCE_VARIABLE, "value": json.dumps(FENCE)},
+    ]
+    proxy = {"name": "egress-proxy", "env": variables}
     labels = {names.SANDBOX_UID_LABEL: "any"}
     return {
         "metadata": {"uid": POD_UID, "namespace": "agents", "name": "demo", "labels": labels},
@@ -165,5 +170,6 @@ def facts(**change: Any) -> Facts:
         "writable": (),
         "confinement": None,
         "resources": resources(),
+        "fenced": True,
     }
     return Facts(**(usual | change))

@@ -18,17 +18,20 @@ from ringfence import names
 from ringfence.node import posture, report
 from ringfence.node.api import Client, Json
 from ringfence.node.book import Book, PodEvent
+from ringfence.node.fences import Fences
 from ringfence.node.health import Health
 from ringfence.node.inventory import Inventory
 from ringfence.node.mailbox import Mailbox
 from ringfence.node.metrics import NodeMetrics
+from ringfence.node.nfnetlink import RefusedByKernelError
 from ringfence.node.outbox import Job, Written
+from ringfence.node.packet_filter import PacketFilterError
 from ringfence.node.pods import SandboxPod
 from ringfence.node.posture import Finding, Node
 from ringfence.node.publisher import Publisher
 from ringfence.node.schedule import Schedule
 from ringfence.node.settings import NodeSettings
-from ringfence.node.warden import Warden
+from ringfence.node.warden import Look, Warden
 from ringfence.node.watches import CHILDREN, CONTENT, EVERYTHING, Watches
 
 STOP: Final = "stop"
@@ -39,6 +42,7 @@ _CGROUPS: Final = "cgroups"
 _PROFILES: Final = "profiles"
 _HEARTBEAT: Final = "heartbeat"
 _RETRY_SECONDS: Final = 2.0
+_REFUSED_LINES: Final = 20
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ class Parts:
     watches: Watches
     inventory: Inventory
     warden: Warden
+    fences: Fences
     publisher: Publisher
     send: Callable[[str, Job], None]
     """Puts a job into the outbox; its outcome comes into the mailbox."""
@@ -80,6 +85,7 @@ class Agent:
         with selectors.DefaultSelector() as selector:
             selector.register(self._parts.mailbox, selectors.EVENT_READ)
             selector.register(self._parts.watches, selectors.EVENT_READ)
+            selector.register(self._parts.fences, selectors.EVENT_READ)
             while not self._stopped:
                 selector.select(self._due.wait(time.monotonic()))
                 self.turn()
@@ -98,6 +104,8 @@ class Agent:
         changed = self._parts.watches.changes()
         for key in {_PROFILES, _SCAN} if changed is None else changed:
             self._due.at(key, now)
+        for uid in self._parts.fences.changes():
+            self._due.at(uid, now)
         for key in self._due.pop(now):
             self._do(key, now)
 
@@ -128,8 +136,9 @@ class Agent:
         self._due.at(_SCAN, now + self._settings.node_scan_seconds)
         self._check_profiles(now)
         self._find_cgroups(now)
-        for uid in self._book.pods:
-            self._due.at(uid, now)
+        for pod in self._book.pods.values():
+            self._tell_refused(pod)
+            self._due.at(pod.uid, now)
         self._sweep(now)
 
     def _find_cgroups(self, now: float) -> None:
@@ -165,6 +174,20 @@ class Agent:
         ):
             _log.info("removed unused profile %s", path)
 
+    def _tell_refused(self, pod: SandboxPod) -> None:
+        """Logs where a Pod was refused to send, at most so many lines for each scan."""
+        try:
+            packets, news = self._parts.fences.refused(pod.uid)
+        except (OSError, ValueError, PacketFilterError, RefusedByKernelError) as error:
+            _log.warning("Pod %s/%s: refused packets: %s", pod.namespace, pod.name, error)
+            return
+        self._parts.metrics.refused.inc(packets)
+        for where, count in sorted(news.items(), key=lambda item: -item[1])[:_REFUSED_LINES]:
+            _log.info("refused: Pod %s/%s: %s, packets %d", pod.namespace, pod.name, where, count)
+        if len(news) > _REFUSED_LINES:
+            left = len(news) - _REFUSED_LINES
+            _log.info("refused: Pod %s/%s: %d more destinations", pod.namespace, pod.name, left)
+
     def _look(self, pod: SandboxPod, now: float) -> None:
         found = self._findings(pod, now)
         for path, directory in self._parts.warden.places(pod.uid):
@@ -187,9 +210,15 @@ class Agent:
         except Exception as error:  # noqa: BLE001 - one Pod must not stop the care of the others
             return self._failed(pod, error, now)
         self._failing.pop(pod.uid, None)
+        self._note_fence(look)
         if look.again is not None:
             self._due.at(pod.uid, now + look.again)
         return look.findings or []
+
+    def _note_fence(self, look: Look) -> None:
+        self._parts.metrics.fence_repairs.inc(look.fenced.repaired)
+        if look.network_age is not None:
+            self._parts.metrics.fence_seconds.observe(look.network_age)
 
     def _failed(self, pod: SandboxPod, error: Exception, now: float) -> list[Finding]:
         """What lasts is no race with a process that ends, but something that is broken."""

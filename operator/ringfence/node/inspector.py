@@ -3,6 +3,7 @@
 It judges nothing, except which processes need to be shown at all: see `_strays`.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -74,6 +75,25 @@ class Inspector:
     def age(self, container: Container) -> float | None:
         """Seconds since its first process was made."""
         return self._processes.age(container.init) if container.init else None
+
+    def own_namespaces(
+        self, found: Iterable[Container], kind: str, host: Mapping[str, str]
+    ) -> dict[str, int]:
+        """Namespaces of containers that are not the node's, each with a process in it.
+
+        A process that the runtime has only just begun is still in the node's.
+        """
+        pids = (self._any_process(container) for container in found)
+        seen = {self._processes.namespace(pid, kind): pid for pid in pids if pid}
+        return {name: pid for name, pid in seen.items() if name and name != host[kind]}
+
+    def _any_process(self, container: Container) -> int | None:
+        return container.init or next(iter(self._tree.processes(container.path)), None)
+
+    def oldest(self, pids: Iterable[int]) -> float | None:
+        """Age of the process that was made first."""
+        ages = (self._processes.age(pid) for pid in pids)
+        return max((age for age in ages if age is not None), default=None)
 
     def _look_at_mounts(self, container: Container, init: int) -> None:
         """Notes what is mounted, until the runtime has finished with it; then it is fixed."""

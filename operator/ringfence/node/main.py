@@ -19,10 +19,11 @@ from http import HTTPStatus
 from typing import Final
 
 from ringfence import __version__
-from ringfence.node import endpoints, inventory, log
+from ringfence.node import endpoints, enter, inventory, log, packet_filter
 from ringfence.node.agent import STOP, Agent, Message, Parts
 from ringfence.node.api import Access, Client
 from ringfence.node.cgroup_tree import CgroupTree, NoCgroupsError
+from ringfence.node.fences import Fences, Kernel
 from ringfence.node.health import Health
 from ringfence.node.inspector import Inspector
 from ringfence.node.inventory import Inventory
@@ -106,6 +107,7 @@ def _parts(
 ) -> Parts:
     processes = Processes()
     tree = CgroupTree(str(settings.node_cgroup_root), settings.node_pod_uid)
+    fences = Fences(Kernel(packet_filter.opened, enter.limit_inotify))
     return Parts(
         mailbox=mailbox,
         watches=Watches(),
@@ -115,7 +117,8 @@ def _parts(
             processes.app_armor_enabled,
             tree.layout.version,
         ),
-        warden=Warden(tree, Inspector(tree, processes)),
+        warden=Warden(tree, Inspector(tree, processes), fences),
+        fences=fences,
         publisher=Publisher(settings.node_name, lambda: datetime.now(UTC)),
         send=outbox.put,
         health=health,

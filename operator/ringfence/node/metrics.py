@@ -38,6 +38,23 @@ class NodeMetrics:
             "Reports that a Sandbox lacks something that must hold.",
             registry=registry,
         )
+        self.fence_seconds = Histogram(
+            "ringfence_node_fence_seconds",
+            "From the start of a Pod's first process, when its network exists, until its packet "
+            "filter is in place.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.fence_repairs = Counter(
+            "ringfence_node_fence_repairs",
+            "Packet filters that somebody had changed and that were put in place again.",
+            registry=registry,
+        )
+        self.refused = Counter(
+            "ringfence_node_refused_packets",
+            "Packets that the packet filters of Sandboxes refused.",
+            registry=registry,
+        )
         self.missing = Gauge(
             "ringfence_node_missing_profiles", "Profiles that are not in place.", registry=registry
         )

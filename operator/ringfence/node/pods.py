@@ -7,12 +7,14 @@ create such a Pod. Nothing here says what the Pod really is: that is the kernel'
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any, Final
 
 from ringfence import names
 
 Json = dict[str, Any]
 
+_LAST_PORT: Final = 65535
 _IO_KEYS: Final = {
     "readBytesPerSecond": "read_bytes",
     "writeBytesPerSecond": "write_bytes",
@@ -41,6 +43,16 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Fence:
+    """What the proxy may reach from inside the Pod's network namespace; all else is refused."""
+
+    resolver: str | None = None
+    """IPv4 address of the DNS server. None: no DNS."""
+    ports: frozenset[int] = frozenset()
+    """TCP ports at public addresses."""
+
+
+@dataclass(frozen=True)
 class SandboxPod:
     """The Pod of one Sandbox on this node."""
 
@@ -49,6 +61,8 @@ class SandboxPod:
     name: str
     limits: Limits | None
     """None: the Pod does not say them in a form that can be read."""
+    fence: Fence | None
+    """None: the Pod asks for none. What cannot be read is a fence without any way out."""
     agent_uid: int | None
     user_namespace: bool
     seccomp_profile: str | None
@@ -64,12 +78,14 @@ def sandbox_pod(body: Json) -> SandboxPod:
     """The Pod in `body`."""
     spec, status, meta = body["spec"], body.get("status", {}), body["metadata"]
     agent = _named(spec.get("containers", []), names.AGENT_CONTAINER)
+    proxy = _named(spec.get("initContainers", []), names.PROXY_CONTAINER)
     context = agent.get("securityContext", {})
     return SandboxPod(
         uid=meta["uid"],
         namespace=meta["namespace"],
         name=meta["name"],
-        limits=_limits(_named(spec.get("initContainers", []), names.PROXY_CONTAINER)),
+        limits=_limits(proxy),
+        fence=_fence(proxy),
         agent_uid=context.get("runAsUser"),
         user_namespace=spec.get("hostUsers") is False,
         seccomp_profile=_localhost(context.get("seccompProfile")),
@@ -124,6 +140,26 @@ def _parsed_limits(given: Json) -> Limits:
         disk_bytes=_positive(given["diskBytes"]),
         io=IoLimits(**io) if io else None,
     )
+
+
+def _fence(proxy: Json) -> Fence | None:
+    text = _named(proxy.get("env", []), names.FENCE_VARIABLE).get("value")
+    if text is None:
+        return None
+    try:
+        given = json.loads(text)
+        ports = frozenset(_port(port) for port in given["ports"])
+        return Fence(str(IPv4Address(given["resolver"])), ports)
+    except (ValueError, TypeError, KeyError):
+        return Fence()
+
+
+def _port(value: object) -> int:
+    port = _positive(value)
+    if port > _LAST_PORT:
+        message = f"{port} is no port"
+        raise ValueError(message)
+    return port
 
 
 def _positive(value: object) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from ringfence import names
-from ringfence.node import procfs
+from ringfence.node import fence, procfs
 from ringfence.node.limits import Effective
 from ringfence.node.pods import IoLimits, SandboxPod
 from ringfence.node.procfs import Confinement, IdRange, Status
@@ -64,6 +64,8 @@ class Facts:
     confinement: Confinement | None
     """None: the kernel has no AppArmor."""
     resources: Resources
+    fenced: bool = False
+    """Whether the packet filter is in place in the network namespace of the container."""
     strays: tuple[tuple[int, Status], ...] = ()
     """Pids and status of further processes that are not as they must be."""
 
@@ -95,6 +97,7 @@ def findings(pod: SandboxPod, facts: Facts, node: Node) -> list[Finding]:
         _seccomp(pod, facts, node),
         _app_armor(pod, facts),
         _resources(pod, facts.resources),
+        _network(pod, facts),
     ]
     return [*layers, _summary(layers)]
 
@@ -226,6 +229,17 @@ def _resources(pod: SandboxPod, found: Resources) -> Finding:
     if found.disk is None or not is_hard(found.disk, pod.limits.disk_bytes):
         return finding("False", NodeReason.SOFT_LIMITS, "the disk is limited by eviction alone")
     return finding("True", NodeReason.VERIFIED)
+
+
+def _network(pod: SandboxPod, facts: Facts) -> Finding:
+    type_ = names.NETWORK_CONDITION
+    if pod.fence is None:
+        message = "the Pod asks for no packet filter"
+        return Finding(type_, "Unknown", NodeReason.NOT_ASKED_FOR, message)
+    if not facts.fenced:
+        message = "the packet filter is not in place in the network namespace of the agent"
+        return Finding(type_, "False", NodeReason.NOT_FENCED, message, ailing=True)
+    return Finding(type_, "True", NodeReason.VERIFIED, fence.described(pod.fence))
 
 
 def _missing(io: IoLimits | None, found: Resources) -> Iterator[str]:

@@ -56,6 +56,10 @@ class Processes:
         complete = {name: target for name, target in found.items() if target}
         return complete if len(complete) == len(found) else None
 
+    def namespace(self, pid: int, kind: str) -> str | None:
+        """Identity of one namespace."""
+        return files.link(f"{self._proc}/{pid}/ns/{kind}")
+
     def confinement(self, pid: int) -> Confinement | None:
         """The AppArmor profile; None: the kernel has no AppArmor, or it is off."""
         if not self.app_armor_enabled():

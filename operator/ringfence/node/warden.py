@@ -5,12 +5,13 @@ missed before. It talks to the kernel alone, never to the API server.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ringfence import names
 from ringfence.node import containers, limits, posture
 from ringfence.node.cgroup_tree import CgroupTree
+from ringfence.node.fences import Fences, Repairs
 from ringfence.node.inspector import SETTLE_SECONDS, Container, Inspector
 from ringfence.node.pods import SandboxPod
 from ringfence.node.posture import Finding, Node
@@ -31,15 +32,21 @@ class Look:
     """None: there is nothing to say yet, or any more."""
     again: float | None = None
     """Seconds until the next look. None: when something happens."""
+    fenced: Repairs = field(default_factory=Repairs)
+    """What had to be done about the packet filter."""
+    network_age: float | None = None
+    """Seconds that the Pod's network had existed when its filter was installed."""
 
 
 class Warden:
     """Looks after the Pods of one node."""
 
-    def __init__(self, tree: CgroupTree, inspector: Inspector) -> None:
+    def __init__(self, tree: CgroupTree, inspector: Inspector, fences: Fences) -> None:
         self._tree = tree
         self._inspector = inspector
+        self._fences = fences
         self._paths: dict[str, str] = {}
+        """Of the cgroup of each Pod, by uid."""
         self._known: dict[str, dict[str, Container]] = {}
 
     def nurseries(self) -> list[str]:
@@ -51,6 +58,7 @@ class Warden:
         wanted, before = set(uids), self._paths
         self._paths = {uid: path for uid, path in self._tree.pods().items() if uid in wanted}
         self._known = {uid: known for uid, known in self._known.items() if uid in self._paths}
+        self._fences.keep(self._paths)
         return self._paths.keys() - before.keys()
 
     def places(self, uid: str) -> list[tuple[str, bool]]:
@@ -90,6 +98,22 @@ class Warden:
             if self._inspector.status(container) is None or container.name is None:
                 self._inspector.identify(container, pod.uid)
             self._tree.lower_pids(container.path, limits.container_pids(container.name, wanted))
+        fenced, age = self._fence(pod, found, node)
+        look = self._judged(pod, found, node, now)
+        return replace(look, fenced=fenced, network_age=age)
+
+    def _fence(
+        self, pod: SandboxPod, found: list[Container], node: Node
+    ) -> tuple[Repairs, float | None]:
+        """Before anything is judged: the proof in the Pod waits for it."""
+        if pod.user_namespace:
+            users = self._inspector.own_namespaces(found, "user", node.namespaces)
+            self._fences.limit(pod, users)
+        networks = self._inspector.own_namespaces(found, "net", node.namespaces)
+        fenced = self._fences.care(pod, networks)
+        return fenced, self._inspector.oldest(networks.values()) if fenced.installed else None
+
+    def _judged(self, pod: SandboxPod, found: list[Container], node: Node, now: float) -> Look:
         agent = next((c for c in found if c.name == names.AGENT_CONTAINER), None)
         judged = self._judge(agent, pod, node, now) if agent else Look()
         steps = [_step(c, now) for c in found if c.init is None]
@@ -113,6 +137,7 @@ class Warden:
         facts = self._inspector.facts(agent, status, pod.limits or limits.FALLBACK, now)
         if facts is None:
             return Look()
+        facts = replace(facts, fenced=self._fences.is_fenced(pod.uid, facts.namespaces["net"]))
         found = posture.findings(pod, facts, node)
         if posture.is_ailing(found) and now - agent.started < SETTLE_SECONDS:
             return Look(again=_step(agent, now))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fake_node import OWN_POD, FakeCgroups, FakeProcesses
+from fake_node import OWN_POD, FakeCgroups, FakeNetworks, FakeProcesses
 from node_samples import AGENT_ID, HOST_NAMESPACES, POD_UID, pod_body, status
 from ringfence import names
 from ringfence.node.agent import STOP, Agent, Message, Parts
@@ -92,6 +92,8 @@ class Case:
         self.metrics = NodeMetrics.unregistered()
         self.health = Health(0)
         self.watches = Watches()
+        self.networks = FakeNetworks()
+        self.fences = self.networks.fences()
         self.agent = Agent(_settings(), self._parts(mount, SeccompStore(seccomp, OURS, ())))
 
     def _parts(self, mount: Path, store: SeccompStore) -> Parts:
@@ -100,7 +102,8 @@ class Case:
             mailbox=self.mailbox,
             watches=self.watches,
             inventory=Inventory(store, AppArmorStore(mount, {}, ()), lambda: False, 1),
-            warden=Warden(tree, Inspector(tree, self.processes)),
+            warden=Warden(tree, Inspector(tree, self.processes), self.fences),
+            fences=self.fences,
             publisher=Publisher("node-1", lambda: _NOW),
             send=lambda key, job: self.jobs.append((key, job)),
             health=self.health,

@@ -20,13 +20,14 @@ from node_samples import (
     app_armor_pod,
     facts,
     pod,
+    pod_body,
     resources,
     status,
 )
 from ringfence import names
 from ringfence.node import posture
 from ringfence.node.limits import Effective
-from ringfence.node.pods import IoLimits, SandboxPod
+from ringfence.node.pods import IoLimits, SandboxPod, sandbox_pod
 from ringfence.node.posture import Facts, Finding, Node
 from ringfence.node.procfs import Confinement
 from ringfence.node.reasons import NodeReason
@@ -53,12 +54,27 @@ def test_sandbox_as_it_must_be_is_verified() -> None:
         "ringfence.dev/Seccomp": "True",
         "ringfence.dev/AppArmor": "Unknown",
         "ringfence.dev/Resources": "True",
+        "ringfence.dev/Network": "True",
         "ringfence.dev/PostureVerified": "True",
     }
     assert judged["ringfence.dev/Resources"].message == (
         "pids 256 (container cgroup), RLIMIT_NPROC 256, memory 2147483648, cpu 1, "
         "disk 4.94 GiB with ENOSPC (ext4, 327680 inodes)"
     )
+
+
+def test_pod_without_the_filter_it_asks_for_is_ailing() -> None:
+    judged = _judge(facts(fenced=False))
+    assert judged["ringfence.dev/Network"].reason == "NotFenced"
+    assert judged["ringfence.dev/PostureVerified"].state == "False"
+
+
+def test_pod_that_asks_for_no_filter_is_not_ailing() -> None:
+    body = pod_body()
+    del body["spec"]["initContainers"][0]["env"][1]
+    found = {f.layer: f for f in posture.findings(sandbox_pod(body), facts(fenced=False), NODE)}
+    assert found["ringfence.dev/Network"].state == "Unknown"
+    assert found["ringfence.dev/PostureVerified"].state == "True"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fake_node import OWN_POD, FakeCgroups, FakeProcesses
+from fake_node import OWN_POD, FakeCgroups, FakeNetworks, FakeProcesses
 from node_samples import (
     HARD_MOUNTINFO,
     MOUNTINFO,
@@ -33,7 +33,9 @@ class Case:
         self.pod = self.cgroups.pod()
         self.agent = self.cgroups.container(self.pod, AGENT)
         tree = CgroupTree(str(mount), OWN_POD)
-        self.warden = Warden(tree, Inspector(tree, self.processes))  # type: ignore[arg-type]
+        self.networks = FakeNetworks()
+        inspector = Inspector(tree, self.processes)  # type: ignore[arg-type]
+        self.warden = Warden(tree, inspector, self.networks.fences())
         self.warden.scan([POD_UID])
 
     def look(self, now: float = 100.0, **limits: int) -> Look:
