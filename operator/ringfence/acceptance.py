@@ -7,11 +7,12 @@ objects in the way, a free uid.
 from dataclasses import dataclass
 from datetime import datetime
 
-from ringfence import isolation, names
+from ringfence import fences, isolation, names
 from ringfence.api import Invalid, Json, ObjectMeta, Sandbox, SandboxClass
 from ringfence.kinds import POD, Kind
 from ringfence.nodes import Nodes, all_confine, profiles_of
 from ringfence.policy import CeilingExceeded, Effective, effective, with_app_armor
+from ringfence.resources.metadata import labels
 from ringfence.resources.pod import pod as build_pod
 from ringfence.settings import Settings
 from ringfence.status import Reason
@@ -32,6 +33,13 @@ class Observed:
     now: datetime
     nodes: Nodes
     """What is known about the nodes."""
+    policies: tuple[Json, ...] = ()
+    """NetworkPolicies of the namespace that do not belong to a Sandbox."""
+
+    @property
+    def widened(self) -> tuple[str, ...]:
+        """Names of the policies that open what the Sandbox's own one closes."""
+        return fences.widening(self.policies, labels(self.owner))
 
     @property
     def owner(self) -> ObjectMeta:

@@ -5,18 +5,19 @@ Sandbox yields an equal status and nothing is written.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringfence import names, nodes, posture, workspace_state
+from ringfence import fences, names, nodes, posture, workspace_state
 from ringfence.api import Json
 from ringfence.nodes import Nodes, Profiles
-from ringfence.pod_state import PodState, is_condition_true
+from ringfence.pod_state import PodState, is_condition_true, is_proven
 from ringfence.status import Condition, ConditionStatus, Reason
 
 _MESSAGE_LENGTH: Final = 1024
 LIMITS_ENFORCED: Final = "LimitsEnforced"
+NETWORK_FENCED: Final = "NetworkFenced"
 _LIMITS_REASONS: Final = {
     "True": Reason.VERIFIED,
     "False": Reason.LIMIT_NOT_IN_FORCE,
@@ -107,6 +108,41 @@ def limits_enforced(pod: Json, known: Nodes, now: datetime) -> Observation:
         message = "the node agent has not read the limits from the kernel"
         return Observation(LIMITS_ENFORCED, "Unknown", Reason.NOT_VERIFIED, message)
     return Observation(LIMITS_ENFORCED, found.status, _LIMITS_REASONS[found.status], found.message)
+
+
+def network_fenced(
+    pod: Json, known: Nodes, now: datetime, *, widened: Collection[str]
+) -> Observation:
+    """Whether the agent leaves its Pod by the proxy alone.
+
+    Args:
+        pod: The Pod that runs.
+        known: What is known about the nodes.
+        now: The time of the operator.
+        widened: Foreign NetworkPolicies that open what the Sandbox's own one closes.
+    """
+    if widened:
+        message = fences.widened_message(widened)
+        return Observation(NETWORK_FENCED, "False", Reason.POLICY_WIDENED, message)
+    if posture.is_opaque(pod):
+        message = "there is no packet filter under another runtime (runtimeClassName)"
+        return Observation(NETWORK_FENCED, "False", Reason.NETWORK_NOT_FENCED, message)
+    return _fenced(pod, known, now)
+
+
+def _fenced(pod: Json, known: Nodes, now: datetime) -> Observation:
+    node = pod["spec"].get("nodeName")
+    if not nodes.is_live(known, node):
+        message = f"the node agent of {node} has stopped; {nodes.WAY_OUT}"
+        return Observation(NETWORK_FENCED, "Unknown", Reason.NODE_AGENT_LOST, message)
+    found = posture.finding(pod, names.NETWORK_CONDITION, now)
+    if found is None:
+        message = "the node agent has not read the packet filter from the kernel"
+        return Observation(NETWORK_FENCED, "Unknown", Reason.NOT_VERIFIED, message)
+    if found.status != "True" or not is_proven(pod):
+        return Observation(NETWORK_FENCED, "False", Reason.NETWORK_NOT_FENCED, found.message)
+    message = f"{found.message}; proven from the agent's uid before it started"
+    return Observation(NETWORK_FENCED, "True", Reason.NETWORK_FENCED, message)
 
 
 def _up_to_date(pod: Json, *, current: bool) -> Observation:

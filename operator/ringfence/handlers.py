@@ -13,7 +13,8 @@ import kopf
 from ringfence import kube, names
 from ringfence.api import Json
 from ringfence.heartbeats import Heartbeats
-from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, Kind
+from ringfence.kinds import CHILDREN, NETWORK_POLICY, SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, Kind
+from ringfence.policy_book import PolicyBook
 from ringfence.resync import Known
 from ringfence.workqueue import Key, WorkQueue
 
@@ -30,12 +31,14 @@ class Intake:
         queue: WorkQueue,
         known: Known,
         heartbeats: Heartbeats,
+        policies: PolicyBook,
         on_event: Callable[[], None],
         on_class_changed: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._known = known
         self._heartbeats = heartbeats
+        self._policies = policies
         self._on_event = on_event
         self._on_class_changed = on_class_changed
 
@@ -73,6 +76,24 @@ class Intake:
         key = owner_key(event["object"])
         if key:
             self._queue.add(key)
+
+    def network_policy(self, event: Json) -> None:
+        """A NetworkPolicy changed: a Sandbox's own, or one that may open its Pods."""
+        body = event["object"]
+        if is_own_policy(body):
+            self.child(event)
+            return
+        self._on_event()
+        gone = event["type"] == "DELETED"
+        if self._policies.forget(body) if gone else self._policies.enter(body):
+            for key in self._known.of_namespace(body["metadata"]["namespace"]):
+                self._queue.add(key)
+
+
+def is_own_policy(body: Json) -> bool:
+    """True for the policy of a Sandbox: by its owner and the name that only one can have."""
+    owner = owner_key(body)
+    return owner is not None and names.child_name(owner.name) == body["metadata"]["name"]
 
 
 def owner_key(child: Json) -> Key | None:
@@ -138,7 +159,8 @@ def registry(intake: Intake) -> kopf.OperatorRegistry:
     _on(handlers, SANDBOX_CLASS, intake.sandbox_class)
     _on(handlers, SANDBOX_NODE, intake.sandbox_node)
     for kind in CHILDREN:
-        _on(handlers, kind, intake.child)
+        take = intake.network_policy if kind == NETWORK_POLICY else intake.child
+        _on(handlers, kind, take)
     return handlers
 
 
@@ -178,7 +200,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.persistence.diffbase_storage = _NoEssence([])
     chosen.persistence.progress_storage = kopf.MultiProgressStorage([])
     chosen.process.ultimate_exiting_timeout = 10.0
-    for kind in CHILDREN:
+    for kind in set(CHILDREN) - {NETWORK_POLICY}:  # of policies the foreign ones count, too
         chosen.watching.label_selectors[kind.api_version, kind.plural] = CHILD_SELECTOR
     return chosen
 

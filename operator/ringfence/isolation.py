@@ -4,10 +4,11 @@
 reads back from the kernel, the lesser of the promise and of what was found.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from ringfence import nodes, posture
+from ringfence import fences, nodes, posture
 from ringfence.api import LAYERS, Json, Layer, MinimumState, SandboxClassSpec
 from ringfence.nodes import Nodes
 from ringfence.pod_state import has_ephemeral_container
@@ -39,18 +40,19 @@ def expected(rules: SandboxClassSpec, app_armor: str | None) -> Isolation:
         ),
         "appArmor": _app_armor(rules, app_armor),
         "resources": _resources(rules),
-        "network": _layer(
-            "Degraded",
-            IsolationReason.PROXY_NOT_FENCED,
-            "NetworkPolicy and egress proxy are in place; a process that ignores the proxy reaches "
-            "public addresses on the allowed ports",
-        ),
+        "network": _network(rules),
         "audit": _layer("NotAvailable", IsolationReason.NOT_COLLECTED, "nothing is recorded"),
     }
     return _opaque(layers, rules.runtime_class_name) if rules.runtime_class_name else layers
 
 
-def observed(rules: SandboxClassSpec, pod: Json | None, known: Nodes, now: datetime) -> Isolation:
+def observed(
+    rules: SandboxClassSpec,
+    pod: Json | None,
+    known: Nodes,
+    now: datetime,
+    widened: Collection[str] = (),
+) -> Isolation:
     """What the Sandbox has now.
 
     Args:
@@ -58,6 +60,7 @@ def observed(rules: SandboxClassSpec, pod: Json | None, known: Nodes, now: datet
         pod: The Pod, if there is one.
         known: What is known about the nodes.
         now: The time of the operator.
+        widened: Foreign NetworkPolicies that open what the Sandbox's own closes.
     """
     if pod is None or pod.get("status", {}).get("phase") != "Running":
         missing = _layer("NotAvailable", IsolationReason.NOT_RUNNING, "there is no running Pod")
@@ -65,6 +68,8 @@ def observed(rules: SandboxClassSpec, pod: Json | None, known: Nodes, now: datet
     layers = expected(rules, nodes.profiles_of(pod).app_armor)
     if not posture.is_opaque(pod):
         layers |= _read_back(layers, pod, known, now)
+    if widened:
+        layers |= {"network": _lesser(layers["network"], widened_layer(widened))}
     if not has_ephemeral_container(pod):
         return layers
     intruder = _layer(
@@ -75,14 +80,24 @@ def observed(rules: SandboxClassSpec, pod: Json | None, known: Nodes, now: datet
     return {**layers, "process": intruder, "seccomp": intruder}
 
 
+def widened_layer(policies: Collection[str]) -> LayerStatus:
+    """The network of a Pod that foreign NetworkPolicies open."""
+    return _layer("Degraded", IsolationReason.POLICY_WIDENED, fences.widened_message(policies))
+
+
 def below_minimum(rules: SandboxClassSpec, app_armor: str | None) -> list[str]:
     """What keeps a Pod of this class from the state that the class itself demands."""
     return _below(rules.minimum_isolation, expected(rules, app_armor), "would be")
 
 
-def found_below_minimum(rules: SandboxClassSpec, pod: Json, now: datetime) -> list[str]:
-    """What the node agent found to be less than the class demands."""
-    return _below(rules.minimum_isolation, posture.layers(pod, now), "is")
+def found_below_minimum(
+    rules: SandboxClassSpec, pod: Json, now: datetime, widened: Collection[str] = ()
+) -> list[str]:
+    """What was found to be less than the class demands."""
+    found = posture.layers(pod, now)
+    if widened:
+        found |= {"network": widened_layer(widened)}
+    return _below(rules.minimum_isolation, found, "is")
 
 
 def _below(minimum: dict[Layer, MinimumState], layers: Isolation, verb: str) -> list[str]:
@@ -148,6 +163,15 @@ def _resources(rules: SandboxClassSpec) -> LayerStatus:
         return _layer("Enforced", IsolationReason.POD_HARDENED, message)
     message = f"{hard}; disk is enforced by eviction"
     return _layer("Degraded", IsolationReason.SOFT_LIMITS, message)
+
+
+def _network(rules: SandboxClassSpec) -> LayerStatus:
+    placed = "NetworkPolicy and egress proxy are in place"
+    if rules.runtime_class_name:
+        message = f"{placed}; a process that ignores the proxy reaches public addresses directly"
+        return _layer("Degraded", IsolationReason.PROXY_NOT_FENCED, message)
+    message = f"{placed}, and a packet filter in the Pod lets only the proxy leave"
+    return _layer("Enforced", IsolationReason.POD_HARDENED, message)
 
 
 def _app_armor(rules: SandboxClassSpec, asked: str | None) -> LayerStatus:

@@ -19,10 +19,11 @@ from typing import Any, Final, NoReturn
 from ringfence import __version__, endpoints, handlers, kube, log
 from ringfence.api import Json
 from ringfence.heartbeats import Heartbeats
-from ringfence.kinds import SANDBOX, SANDBOX_NODE, Api, Kind
+from ringfence.kinds import NETWORK_POLICY, SANDBOX, SANDBOX_NODE, Api, Kind
 from ringfence.liveness import Limits, Signs, ailment
 from ringfence.lookout import Lookout
 from ringfence.metrics import Metrics
+from ringfence.policy_book import PolicyBook
 from ringfence.reconcile import Reconciler
 from ringfence.resync import Known, Resync
 from ringfence.settings import PREFIX, Settings
@@ -86,7 +87,10 @@ class Operator:
         self._metrics = metrics
         self._uids = Uids(settings.uid_first, settings.uid_last)
         self._heartbeats = Heartbeats(asyncio.get_running_loop().time)
-        self._reconciler = Reconciler(api, settings, self._uids, self._heartbeats, _now)
+        self._policies = PolicyBook()
+        self._reconciler = Reconciler(
+            api, settings, self._uids, self._heartbeats, self._policies, _now
+        )
         self._queue = WorkQueue(observer=metrics)
         self._pulse = Pulse(Limits.for_resync(settings.resync_seconds), self._queue)
         known = Known()
@@ -95,6 +99,7 @@ class Operator:
             self._queue,
             known,
             self._heartbeats,
+            self._policies,
             self._pulse.beat,
             self._reconciler.classes_changed,
         )
@@ -148,6 +153,8 @@ class Operator:
             self._reconciler.classes_changed()
         elif kind == SANDBOX_NODE:
             self._heartbeats.replace(bodies)
+        elif kind == NETWORK_POLICY:
+            self._policies.replace(body for body in bodies if not handlers.is_own_policy(body))
 
 
 async def supervise(parts: Mapping[str, Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:

@@ -285,6 +285,11 @@ def _observations(case: Accepted, pod: Json, state: PodState) -> Iterator[Observ
         yield _profiles(case)
     if state.phase == "Running":
         yield conditions.limits_enforced(pod, case.seen.nodes, case.seen.now)
+        yield conditions.network_fenced(
+            pod, case.seen.nodes, case.seen.now, widened=case.seen.widened
+        )
+    elif state.reason is Reason.NETWORK_NOT_FENCED:
+        yield Observation(conditions.NETWORK_FENCED, "False", state.reason, state.message)
 
 
 # --- status -----------------------------------------------------------------------------------
@@ -314,6 +319,10 @@ def _details(case: Accepted, phase: Phase) -> Json:
         "node_name": pod["spec"].get("nodeName") if pod else None,
         "uid": case.uid,
         "isolation": isolation.observed(
-            case.wanted.rules, pod if phase == "Running" else None, case.seen.nodes, case.seen.now
+            case.wanted.rules,
+            pod if phase == "Running" else None,
+            case.seen.nodes,
+            case.seen.now,
+            case.seen.widened,
         ),
     }

@@ -28,7 +28,9 @@ _IMAGE_REASONS: Final = frozenset(
 _CREATE_REASONS: Final = frozenset(
     {"CreateContainerError", "CreateContainerConfigError", "RunContainerError"}
 )
-_GUARD_GAVE_UP: Final = f"{Reason.NODE_AGENT_NOT_READY}:"
+_FENCE_NOT_PROVEN: Final = f"{Reason.NETWORK_NOT_FENCED}:"
+"""How the last words of the guard begin; see guard.py."""
+_HOOK_GAVE_UP: Final = f"{Reason.NODE_AGENT_NOT_READY}:"
 """How the last words of the proxy's hook begin; see images/proxy/wait-for-proxy."""
 
 
@@ -138,7 +140,7 @@ def _hint(detail: str) -> str:
 def _guarded(pod: Json) -> PodState | None:
     """The hook of the proxy gave up, as nobody limited the Pod; the kubelet tries again."""
     proxies = (c for c in _statuses(pod) if c["name"] == names.PROXY_CONTAINER)
-    if not any(not c.get("started") and _said_last(c, _GUARD_GAVE_UP) for c in proxies):
+    if not any(not c.get("started") and _last_words(c, _HOOK_GAVE_UP) is not None for c in proxies):
         return None
     message = (
         f"the agent container was not started, as the node agent of {pod['spec'].get('nodeName')} "
@@ -147,11 +149,33 @@ def _guarded(pod: Json) -> PodState | None:
     return PodState("False", Reason.NODE_AGENT_NOT_READY, message, "Starting")
 
 
-def _said_last(container: Json, words: str) -> bool:
-    """True if the container's termination message, now or last time, begins so."""
+def _unfenced(pod: Json) -> PodState | None:
+    """The guard gave up, as the agent could leave the Pod directly; the kubelet tries again."""
+    guards = (c for c in _statuses(pod) if c["name"] == names.GUARD_CONTAINER)
+    said = next((text for g in guards if (text := _last_words(g, _FENCE_NOT_PROVEN))), None)
+    if said is None or is_proven(pod):
+        return None
+    message = (
+        f"the agent container was not started, as its network is not fenced: {said}; "
+        f"tried again; {nodes.WAY_OUT}"
+    )
+    return PodState("False", Reason.NETWORK_NOT_FENCED, message, "Starting")
+
+
+def is_proven(pod: Json) -> bool:
+    """True if the guard ended well, so that the agent was let go."""
+    guards = (c for c in _statuses(pod) if c["name"] == names.GUARD_CONTAINER)
+    ended = (g.get("state", {}).get("terminated") or {} for g in guards)
+    return any(end.get("exitCode") == 0 for end in ended)
+
+
+def _last_words(container: Json, prefix: str) -> str | None:
+    """The rest of the container's termination message, now or last time, if it begins so."""
     states = (container.get("state", {}), container.get("lastState", {}))
-    ended = (state.get("terminated") or {} for state in states)
-    return any(str(end.get("message", "")).startswith(words) for end in ended)
+    said = (str((state.get("terminated") or {}).get("message", "")) for state in states)
+    return next(
+        (text.removeprefix(prefix).strip() for text in said if text.startswith(prefix)), None
+    )
 
 
 def _crashing(pod: Json) -> PodState | None:
@@ -181,6 +205,7 @@ _CHECKS: tuple[_Check, ...] = (
     _image,
     _create,
     _guarded,
+    _unfenced,
     _crashing,
     _ready,
 )

@@ -18,6 +18,7 @@ LAYER_CONDITIONS: Final[dict[Layer, str]] = {
     "seccomp": names.SECCOMP_CONDITION,
     "appArmor": names.APP_ARMOR_CONDITION,
     "resources": names.RESOURCES_CONDITION,
+    "network": names.NETWORK_CONDITION,
 }
 """Layers that are read back from the kernel, and the condition that tells of each."""
 

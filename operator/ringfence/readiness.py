@@ -33,7 +33,9 @@ def fault(case: Accepted) -> Fault | None:
     if verdict is not None and verdict.status != "True":
         message = f"the node agent found: {verdict.message}; delete the Pod to start anew"
         return Fault(Reason.POSTURE_NOT_VERIFIED, message)
-    if problems := isolation.found_below_minimum(case.wanted.rules, pod, case.seen.now):
+    if problems := isolation.found_below_minimum(
+        case.wanted.rules, pod, case.seen.now, case.seen.widened
+    ):
         return Fault(Reason.ISOLATION_BELOW_MINIMUM, "; ".join(problems))
     return None
 

@@ -15,6 +15,7 @@ from ringfence.api import Json
 from ringfence.heartbeats import Heartbeats
 from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, Api, ApiError, Kind, kind_of
 from ringfence.plan import Plan, plan, rejection
+from ringfence.policy_book import PolicyBook
 from ringfence.settings import Settings
 from ringfence.uids import Uids
 from ringfence.workqueue import Key
@@ -39,12 +40,14 @@ class Reconciler:
         settings: Settings,
         uids: Uids,
         heartbeats: Heartbeats,
+        policies: PolicyBook,
         clock: Callable[[], datetime],
     ) -> None:
         self._api = api
         self._settings = settings
         self._uids = uids
         self._heartbeats = heartbeats
+        self._policies = policies
         self._clock = clock
         self._owners: dict[Key, str] = {}
         self._classes: tuple[Json, ...] | None = None
@@ -82,7 +85,15 @@ class Reconciler:
         owner = self._owners[key] = body["metadata"]["uid"]
         classes, children = await asyncio.gather(self._read_classes(body), self._children(key))
         uid = self._uids.claim(owner, body.get("status", {}).get("uid"))
-        return Observed(body, classes, children, uid, self._clock(), self._heartbeats.nodes)
+        return Observed(
+            body=body,
+            classes=classes,
+            children=children,
+            uid=uid,
+            now=self._clock(),
+            nodes=self._heartbeats.nodes,
+            policies=self._policies.of_namespace(key.namespace),
+        )
 
     def _forget(self, key: Key) -> None:
         owner = self._owners.pop(key, None)

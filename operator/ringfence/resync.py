@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from ringfence.api import Json
-from ringfence.kinds import SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, Api, ApiError, Kind
+from ringfence.kinds import (
+    NETWORK_POLICY,
+    SANDBOX,
+    SANDBOX_CLASS,
+    SANDBOX_NODE,
+    Api,
+    ApiError,
+    Kind,
+)
 from ringfence.workqueue import Key, WorkQueue
 
 RETRY_SECONDS: Final = 5.0
@@ -59,6 +67,10 @@ class Known:
         """Those on this node, and those that have none yet: they may wait for one."""
         return [k for k, entry in self._entries.items() if entry.node_name in (name, None)]
 
+    def of_namespace(self, namespace: str) -> list[Key]:
+        """Those in this namespace."""
+        return [key for key in self._entries if key.namespace == namespace]
+
     def phases(self) -> dict[str, int]:
         """How many Sandboxes are in each phase."""
         return Counter(entry.phase for entry in self._entries.values())
@@ -93,10 +105,11 @@ class Resync:
     async def first(self) -> None:
         """Passes until one succeeds. Nothing may be reconciled before: uids would be given twice.
 
-        The nodes must be known, too, or every Sandbox would seem to be on a lost one. The classes
+        The nodes must be known, too, or every Sandbox would seem to be on a lost one, and the
+        NetworkPolicies, or those that one opens would seem fenced for a moment. The classes
         are asked for as kopf would watch a kind that is not there yet in vain.
         """
-        await self._persist(spread=0.0, also=(SANDBOX_CLASS, SANDBOX_NODE))
+        await self._persist(spread=0.0, also=(SANDBOX_CLASS, SANDBOX_NODE, NETWORK_POLICY))
 
     async def run(self, interval: float) -> None:
         """Passes every `interval` seconds until cancelled."""

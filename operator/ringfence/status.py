@@ -81,6 +81,12 @@ class Reason(StrEnum):
     """The node agent found a limit that is not in force, or not hard."""
     NOT_VERIFIED = "NotVerified"
     """The node agent has not read it yet."""
+    NETWORK_NOT_FENCED = "NetworkNotFenced"
+    """The guard could not prove that the agent leaves the Pod by the proxy alone."""
+    NETWORK_FENCED = "NetworkFenced"
+    """The guard proved it before the agent started, and the packet filter is still in place."""
+    POLICY_WIDENED = "PolicyWidened"
+    """A foreign NetworkPolicy selects the Pod and opens what the Sandbox's own one closes."""
 
 
 class IsolationReason(StrEnum):
@@ -106,6 +112,8 @@ class IsolationReason(StrEnum):
     """The disk is enforced by eviction, not ENOSPC."""
     PROXY_NOT_FENCED = "ProxyNotFenced"
     """NetworkPolicy and proxy are in place; no rule inside the Pod tells agent and proxy apart."""
+    POLICY_WIDENED = "PolicyWidened"
+    """A foreign NetworkPolicy opens what the Sandbox's own one closes."""
     DISABLED_BY_CLASS = "DisabledByClass"
     """The class turns it off."""
     NOT_DETECTED = "NotDetected"
@@ -166,7 +174,7 @@ class SandboxStatus(Model):
     conditions: tuple[Condition, ...] = Field(
         default=(),
         description="Ready, PodScheduled, WorkspaceReady, ProfilesInstalled, LimitsEnforced, "
-        "UpToDate, Finished.",
+        "NetworkFenced, UpToDate, Finished.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],

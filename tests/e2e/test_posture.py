@@ -114,9 +114,10 @@ def _wait_for_layer(cluster: Cluster, namespace: str, name: str, reason: str) ->
 
 
 def test_no_agent_container_starts_while_the_node_agent_is_down(outage: Outage) -> None:
-    (proxy,) = outage.early_pod["status"]["initContainerStatuses"]
+    proxy, guard = outage.early_pod["status"]["initContainerStatuses"]
     (agent,) = outage.early_pod["status"]["containerStatuses"]
     assert not proxy["started"]
+    assert "waiting" in guard["state"]
     assert agent["state"]["waiting"]["reason"] == "PodInitializing"
     message = support.condition(outage.during["early"])["message"]
     assert "kubectl get sandboxnodes" in message

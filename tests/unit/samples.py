@@ -9,7 +9,11 @@ from ringfence.policy import Effective, effective, with_app_armor
 from ringfence.settings import Settings
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-SETTINGS = Settings(proxy_image="ringfence.dev/proxy:test", resolver="10.96.0.10")
+SETTINGS = Settings(
+    proxy_image="ringfence.dev/proxy:test",
+    guard_image="ringfence.dev/operator:test",
+    resolver="10.96.0.10",
+)
 ROLE = "arn:aws:iam::123456789012:role/agents/reader"
 
 
@@ -69,6 +73,7 @@ READ_BACK = {
     names.NAMESPACES_CONDITION: "own ipc, mnt, net, pid, user, uts",
     names.SECCOMP_CONDITION: "filter mode",
     names.APP_ARMOR_CONDITION: "sandbox-agent enforce",
+    names.NETWORK_CONDITION: "only the proxy leaves",
     names.RESOURCES_CONDITION: "pids 256 (container)",
     names.POSTURE_VERIFIED: "everything that must hold was read from the kernel",
 }
@@ -91,9 +96,11 @@ def running(*conditions: Json, started: str = STARTED) -> Json:
     """Status of a Pod that runs and is Ready for the kubelet."""
     scheduled, ready = ({"type": t, "status": "True"} for t in ("PodScheduled", "Ready"))
     agent = {"name": "agent", "state": {"running": {"startedAt": started}}}
+    guard = {"name": "guard", "state": {"terminated": {"exitCode": 0}}}
     return {
         "phase": "Running",
         "conditions": [scheduled, ready, *conditions],
+        "initContainerStatuses": [guard],
         "containerStatuses": [agent],
     }
 

@@ -15,7 +15,15 @@ from ringfence import names
 from ringfence.api import Json
 from ringfence.handlers import CHILD_SELECTOR, Intake, owner_key, watch
 from ringfence.heartbeats import Heartbeats
-from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, collection_path
+from ringfence.kinds import (
+    CHILDREN,
+    NETWORK_POLICY,
+    SANDBOX,
+    SANDBOX_CLASS,
+    SANDBOX_NODE,
+    collection_path,
+)
+from ringfence.policy_book import PolicyBook
 from ringfence.resync import Known
 from ringfence.workqueue import Key, WorkQueue
 from samples import sandbox_node
@@ -34,9 +42,15 @@ class Watching:
         self.known = Known()
         self.queue = WorkQueue()
         self.heartbeats = Heartbeats(asyncio.get_running_loop().time)
+        self.policies = PolicyBook()
         self.beats = 0
         self.intake = Intake(
-            self.queue, self.known, self.heartbeats, self._event, self._class_changed
+            self.queue,
+            self.known,
+            self.heartbeats,
+            self.policies,
+            self._event,
+            self._class_changed,
         )
         self.task: asyncio.Task[None] | None = None
 
@@ -121,9 +135,9 @@ async def test_a_sandbox_is_queued_when_it_exists_comes_changes_and_goes(
 @pytest.mark.parametrize("kind", CHILDREN, ids=lambda kind: kind.plural)
 async def test_a_touched_child_has_its_sandbox_queued(server: FakeApiServer, kind: Any) -> None:
     async with Watching(server).started() as watching:
-        server.put(kind.plural, _child())
+        server.put(kind.plural, _child("a"))
         assert await watching.next_keys() == {KEY}
-        server.drop(kind.plural, "ns", "child")
+        server.drop(kind.plural, "ns", "a")
         assert await watching.next_keys() == {KEY}
 
 
@@ -132,10 +146,27 @@ async def test_foreign_pods_are_filtered_out_by_the_server(server: FakeApiServer
         server.put("pods", {"metadata": {"namespace": "ns", "name": "foreign"}})
         server.put("pods", _child())
         assert await watching.next_keys() == {KEY}
-    children = {collection_path(kind) for kind in CHILDREN}
+    children = {collection_path(kind) for kind in CHILDREN if kind != NETWORK_POLICY}
     reads = [request for request in server.requests if request.path in children]
-    assert len(reads) >= 2 * len(CHILDREN)
+    assert len(reads) >= 2 * len(children)
     assert {r.query.get("labelSelector") for r in reads} == {CHILD_SELECTOR}
+
+
+@pytest.mark.parametrize("owner", [{}, {"controller": False}], ids=["ownerless name", "foreign"])
+async def test_foreign_network_policy_has_every_sandbox_of_its_namespace_queued(
+    server: FakeApiServer, owner: Any
+) -> None:
+    policy = _child("wide", **owner) | {"spec": {"podSelector": {}}}
+    server.put("sandboxes", _sandbox())
+    server.put("sandboxes", _sandbox("b"))
+    async with Watching(server).started() as watching:
+        await watching.next_keys()
+        server.put("networkpolicies", policy)
+        assert await watching.next_keys() == {KEY, Key("ns", "b")}
+        assert len(watching.policies.of_namespace("ns")) == 1
+        server.drop("networkpolicies", "ns", "wide")
+        assert await watching.next_keys() == {KEY, Key("ns", "b")}
+        assert watching.policies.of_namespace("ns") == ()
 
 
 @pytest.mark.parametrize(

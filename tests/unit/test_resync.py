@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from ringfence.api import Json
-from ringfence.kinds import SANDBOX_CLASS, SANDBOX_NODE, ApiError, Kind
+from ringfence.kinds import NETWORK_POLICY, SANDBOX_CLASS, SANDBOX_NODE, ApiError, Kind
 from ringfence.resync import Known, Resync
 from ringfence.workqueue import Key, WorkQueue
 from warp_loop import now, warp
@@ -42,7 +42,7 @@ class Cluster:
         if self.down:
             self.down -= 1
             raise ApiError(503, "ServiceUnavailable", "down")
-        if kind in (SANDBOX_CLASS, SANDBOX_NODE):
+        if kind in (SANDBOX_CLASS, SANDBOX_NODE, NETWORK_POLICY):
             return []
         self.during()
         return [_sandbox(name) for name in self.names]
@@ -82,6 +82,8 @@ def test_the_first_list_is_repeated_until_it_succeeds_and_told_before_any_key_is
         "told of 0 sandboxclasses",
         "list sandboxnodes",
         "told of 0 sandboxnodes",
+        "list networkpolicies",
+        "told of 0 networkpolicies",
         "list sandboxes",
         "told of 2 sandboxes",
         "passed",

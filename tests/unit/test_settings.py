@@ -8,7 +8,8 @@ from ringfence.profiles.apparmor import profile_name
 from ringfence.profiles.seccomp import localhost_profile
 from ringfence.settings import Settings
 
-MINIMAL = {"RINGFENCE_PROXY_IMAGE": "proxy:1", "RINGFENCE_RESOLVER": "10.0.0.10"}
+IMAGES = {"RINGFENCE_PROXY_IMAGE": "proxy:1", "RINGFENCE_GUARD_IMAGE": "operator:1"}
+MINIMAL = {**IMAGES, "RINGFENCE_RESOLVER": "10.0.0.10"}
 
 
 def test_minimal_environment_is_enough(tmp_path: Path) -> None:
@@ -19,7 +20,7 @@ def test_minimal_environment_is_enough(tmp_path: Path) -> None:
 def test_resolver_falls_back_to_the_pods_own(tmp_path: Path) -> None:
     conf = tmp_path / "resolv.conf"
     conf.write_text("search x\nnameserver fd00::10\nnameserver 10.96.0.10\n")
-    settings = Settings.from_environment({"RINGFENCE_PROXY_IMAGE": "proxy:1"}, conf)
+    settings = Settings.from_environment(IMAGES, conf)
     assert settings.resolver == "10.96.0.10"
 
 
@@ -27,6 +28,7 @@ def test_resolver_falls_back_to_the_pods_own(tmp_path: Path) -> None:
     ("environment", "text"),
     [
         ({}, "RINGFENCE_PROXY_IMAGE is not set"),
+        ({"RINGFENCE_PROXY_IMAGE": "proxy:1"}, "RINGFENCE_GUARD_IMAGE is not set"),
         ({**MINIMAL, "RINGFENCE_WORKERS": "many"}, "RINGFENCE_WORKERS='many'"),
     ],
 )
@@ -41,12 +43,14 @@ def test_without_any_resolver_it_says_what_to_set(tmp_path: Path) -> None:
     conf = tmp_path / "resolv.conf"
     conf.write_text("")
     with pytest.raises(ValueError, match="set RINGFENCE_RESOLVER"):
-        Settings.from_environment({"RINGFENCE_PROXY_IMAGE": "proxy:1"}, conf)
+        Settings.from_environment(IMAGES, conf)
 
 
 def test_profiles_are_our_own_unless_the_environment_names_others(tmp_path: Path) -> None:
     settings = Settings.from_environment(MINIMAL, tmp_path / "none")
-    assert settings == Settings(proxy_image="proxy:1", resolver="10.0.0.10")
+    assert settings == Settings(
+        proxy_image="proxy:1", guard_image="operator:1", resolver="10.0.0.10"
+    )
     assert settings.seccomp_profile == localhost_profile()
     assert settings.app_armor_profile == profile_name()
 

@@ -271,6 +271,71 @@ async def test_limits_condition_is_what_the_node_agent_read(status: str) -> None
     assert world.condition("LimitsEnforced")["message"] == "pids 256 (container)"
 
 
+async def test_network_is_fenced_only_when_it_was_proven_before_the_agent_started() -> None:
+    world = await ready()
+    assert world.condition("NetworkFenced")["status"] == "True"
+    assert "proven from the agent's uid" in world.condition("NetworkFenced")["message"]
+    world.child(POD)["status"]["initContainerStatuses"] = []
+    await world.run()
+    assert world.condition("NetworkFenced")["reason"] == "NetworkNotFenced"
+
+
+async def test_packet_filter_that_is_not_in_place_ends_readiness_and_closes_the_network() -> None:
+    world = await started()
+    lost = written(names.NETWORK_CONDITION, "False", reason="NotFenced", message="no filter")
+    wrong = written(names.POSTURE_VERIFIED, "False", reason="NotFenced", message="no filter")
+    say(world, *verified()[:-3], lost, verified()[-2], wrong)
+    await world.run()
+    assert world.condition()["reason"] == "PostureNotVerified"
+    assert world.condition("NetworkFenced")["status"] == "False"
+    assert world.status["isolation"]["network"]["state"] == "Degraded"
+    assert world.child(NETWORK_POLICY)["spec"]["egress"] == []
+
+
+async def test_guard_that_gave_up_is_told_in_its_own_words() -> None:
+    world = await started()
+    message = "NetworkNotFenced: UDP 192.0.2.1:443: open"
+    state = {"waiting": {"reason": "CrashLoopBackOff"}}
+    last = {"terminated": {"exitCode": 1, "message": message}}
+    guard = {"name": "guard", "state": state, "lastState": last}
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    status = {"phase": "Pending", "initContainerStatuses": [guard], "conditions": [scheduled]}
+    world.child(POD)["spec"]["nodeName"] = "node-1"
+    world.child(POD)["status"] = status
+    await world.run()
+    for type_ in ("Ready", "NetworkFenced"):
+        assert world.condition(type_)["reason"] == "NetworkNotFenced"
+        assert "UDP 192.0.2.1:443: open" in world.condition(type_)["message"]
+
+
+def foreign_policy(**spec: Any) -> Json:
+    return {
+        "metadata": {"namespace": "agents", "name": "wide"},
+        "spec": {"podSelector": {}, "egress": [{}]} | spec,
+    }
+
+
+async def test_foreign_policy_that_widens_the_fence_is_named() -> None:
+    world = await ready()
+    world.policies.enter(foreign_policy())
+    await world.run()
+    assert world.condition("NetworkFenced")["reason"] == "PolicyWidened"
+    assert "NetworkPolicy wide " in world.condition("NetworkFenced")["message"]
+    assert world.status["isolation"]["network"]["reason"] == "PolicyWidened"
+    assert world.condition()["status"] == "True"
+    world.policies.forget(foreign_policy())
+    await world.run()
+    assert world.condition("NetworkFenced")["status"] == "True"
+
+
+async def test_widened_fence_ends_readiness_where_the_class_demands_a_network_layer() -> None:
+    world = await ready(classes=(sandbox_class(minimumIsolation={"network": "Enforced"}),))
+    world.policies.enter(foreign_policy())
+    await world.run()
+    assert world.condition()["reason"] == "IsolationBelowMinimum"
+    assert "NetworkPolicy wide " in world.condition()["message"]
+
+
 async def test_a_finding_never_raises_a_layer_above_what_the_class_promises() -> None:
     world = await ready(classes=(sandbox_class(userNamespaces="Disabled"),))
     assert world.status["isolation"]["namespaces"]["state"] == "Degraded"
@@ -286,10 +351,10 @@ async def test_lost_node_agent_degrades_what_it_read_back_and_leaves_the_sandbox
     assert world.condition()["status"] == "True"
     assert world.condition("ProfilesInstalled")["status"] == "Unknown"
     assert world.condition("LimitsEnforced")["reason"] == "NodeAgentLost"
-    for layer in ("process", "namespaces", "seccomp", "resources"):
+    assert world.condition("NetworkFenced")["reason"] == "NodeAgentLost"
+    for layer in ("process", "namespaces", "seccomp", "resources", "network"):
         assert world.status["isolation"][layer]["reason"] == "NodeAgentLost"
         assert world.status["isolation"][layer]["state"] == "Degraded"
-    assert world.status["isolation"]["network"]["reason"] != "NodeAgentLost"
     assert world.kube.writes["delete"] == 0
 
 

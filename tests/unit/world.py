@@ -6,6 +6,7 @@ from fake_kube import FakeKube
 from ringfence.api import Json
 from ringfence.heartbeats import Heartbeats
 from ringfence.kinds import POD, SANDBOX, SANDBOX_CLASS, Kind
+from ringfence.policy_book import PolicyBook
 from ringfence.reconcile import Reconciler
 from ringfence.uids import Uids
 from ringfence.workqueue import Key
@@ -49,8 +50,9 @@ class World:
         self.uids.seed([o for (k, _, _), o in self.kube.objects.items() if k == SANDBOX])
         self.heartbeats = Heartbeats(self._monotonic)
         self.heartbeats.replace(self.nodes)
+        self.policies = PolicyBook()
         self.reconcile = Reconciler(
-            self.kube, SETTINGS, self.uids, self.heartbeats, lambda: self.now
+            self.kube, SETTINGS, self.uids, self.heartbeats, self.policies, lambda: self.now
         )
 
     def _monotonic(self) -> float:

@@ -18,7 +18,7 @@ def harden(pod: Json, rules: SandboxClassSpec, profiles: Profiles, uid: int) -> 
     """`pod` with every security field set and every dangerous one removed.
 
     Args:
-        pod: A Pod whose containers are named AGENT_CONTAINER or PROXY_CONTAINER.
+        pod: A Pod whose containers are named as in names.py.
         rules: Spec of the class.
         profiles: What the agent container is confined by.
         uid: User id of the agent container.
@@ -27,7 +27,7 @@ def harden(pod: Json, rules: SandboxClassSpec, profiles: Profiles, uid: int) -> 
     spec |= _pod_fields(rules, uid)
     for field in ("initContainers", "containers"):
         spec[field] = [_container(c, profiles, uid) for c in spec[field]]
-    annotations = _without_profiles(pod) | _annotations(profiles.app_armor)
+    annotations = _without_profiles(pod) | _annotations(spec, profiles.app_armor)
     return pod | {"metadata": pod["metadata"] | {"annotations": annotations}, "spec": spec}
 
 
@@ -59,7 +59,7 @@ def _pod_fields(rules: SandboxClassSpec, uid: int) -> Json:
 
 def _container(container: Json, profiles: Profiles, uid: int) -> Json:
     agent = container["name"] == names.AGENT_CONTAINER
-    user = uid if agent else names.PROXY_UID
+    user = names.PROXY_UID if container["name"] == names.PROXY_CONTAINER else uid
     context: Json = {
         "runAsNonRoot": True,
         "runAsUser": user,
@@ -95,10 +95,9 @@ def _without_profiles(pod: Json) -> dict[str, str]:
     return {k: v for k, v in annotations.items() if not k.startswith(APPARMOR_ANNOTATION)}
 
 
-def _annotations(app_armor: str | None) -> dict[str, str]:
+def _annotations(spec: Json, app_armor: str | None) -> dict[str, str]:
     if not app_armor:
         return {}
-    return {
-        APPARMOR_ANNOTATION + names.AGENT_CONTAINER: f"localhost/{app_armor}",
-        APPARMOR_ANNOTATION + names.PROXY_CONTAINER: "runtime/default",
-    }
+    containers = [*spec["initContainers"], *spec["containers"]]
+    default = {APPARMOR_ANNOTATION + c["name"]: "runtime/default" for c in containers}
+    return default | {APPARMOR_ANNOTATION + names.AGENT_CONTAINER: f"localhost/{app_armor}"}

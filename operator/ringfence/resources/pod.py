@@ -13,6 +13,7 @@ from ringfence.nodes import Profiles
 from ringfence.policy import Effective
 from ringfence.resources import egress, workspace
 from ringfence.resources.environment import environment
+from ringfence.resources.fence import fence_variable, guard, is_fenced
 from ringfence.resources.hardening import harden
 from ringfence.resources.limits import limits_variable
 from ringfence.resources.metadata import metadata
@@ -24,7 +25,7 @@ GRACE_SECONDS: Final = 10
 
 _OPTIONAL_ANNOTATIONS: Final = {
     # IRSA's webhook would mount the token and set AWS_* in every container; the agent gets none.
-    "eks.amazonaws.com/skip-containers": names.AGENT_CONTAINER,
+    "eks.amazonaws.com/skip-containers": f"{names.AGENT_CONTAINER},{names.GUARD_CONTAINER}",
     # Argo CD calls Pods with restartPolicy Never "Progressing" until they end.
     "argocd.argoproj.io/ignore-restart-policy": "true",
 }
@@ -57,7 +58,7 @@ def _pod(wanted: Effective, settings: Settings, profiles: Profiles) -> Json:
         "serviceAccountName": names.child_name(wanted.sandbox.metadata.name),
         "restartPolicy": wanted.sandbox.spec.restart_policy,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "initContainers": [_proxy(wanted, settings)],
+        "initContainers": [_proxy(wanted, settings), *_guards(wanted, settings)],
         "containers": [_agent(wanted)],
         "volumes": _volumes(wanted),
         **placement(wanted.rules, profiles),
@@ -114,7 +115,7 @@ def _proxy(wanted: Effective, settings: Settings) -> Json:
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "command": egress.envoy_args(),
-        "env": [limits_variable(wanted)],
+        "env": _node_variables(wanted, settings),
         "lifecycle": {"postStart": {"exec": {"command": hook}}},
         "resources": {
             "limits": {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "64Mi"},
@@ -125,6 +126,16 @@ def _proxy(wanted: Effective, settings: Settings) -> Json:
         ],
         **_TERMINATION,
     }
+
+
+def _node_variables(wanted: Effective, settings: Settings) -> list[Json]:
+    """What the node agent reads."""
+    fences = [fence_variable(wanted, settings)] if is_fenced(wanted) else []
+    return [limits_variable(wanted), *fences]
+
+
+def _guards(wanted: Effective, settings: Settings) -> list[Json]:
+    return [guard(settings)] if is_fenced(wanted) else []
 
 
 _TERMINATION: Final = {

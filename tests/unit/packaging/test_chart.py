@@ -64,7 +64,11 @@ def test_settings_accepts_the_environment_of_the_chart(chart: Rendered, tmp_path
     resolv_conf = tmp_path / "resolv.conf"
     resolv_conf.write_text("nameserver 10.96.0.10\n")
     settings = Settings.from_environment(environment, resolv_conf)
-    assert settings == Settings(proxy_image="ringfence.dev/proxy:0.1.0", resolver="10.96.0.10")
+    assert settings == Settings(
+        proxy_image="ringfence.dev/proxy:0.1.0",
+        guard_image="ringfence.dev/operator:0.1.0",
+        resolver="10.96.0.10",
+    )
 
 
 def test_every_variable_of_the_chart_is_one_that_the_operator_reads(chart: Rendered) -> None:

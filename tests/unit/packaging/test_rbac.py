@@ -24,6 +24,7 @@ from ringfence.kinds import (
     ApiError,
     Kind,
 )
+from ringfence.policy_book import PolicyBook
 from ringfence.reconcile import Reconciler
 from ringfence.resync import Known, Resync
 from ringfence.uids import Uids
@@ -56,7 +57,9 @@ class Case:
         uids = Uids(SETTINGS.uid_first, SETTINGS.uid_last)
         heartbeats = Heartbeats(NOW.timestamp)
         heartbeats.enter(sandbox_node())
-        self.reconcile = Reconciler(self.kube, SETTINGS, uids, heartbeats, lambda: NOW)
+        self.reconcile = Reconciler(
+            self.kube, SETTINGS, uids, heartbeats, PolicyBook(), lambda: NOW
+        )
 
     def child(self, kind: Kind) -> Json:
         return self.kube.objects[kind, *KEY]
@@ -87,7 +90,9 @@ async def _list_all(kube: Recorder) -> None:
 def _watched() -> set[Kind]:
     """The kinds that the real registry of handlers watches."""
     heartbeats = Heartbeats(NOW.timestamp)
-    intake = handlers.Intake(WorkQueue(), Known(), heartbeats, lambda: None, lambda: None)
+    intake = handlers.Intake(
+        WorkQueue(), Known(), heartbeats, PolicyBook(), lambda: None, lambda: None
+    )
     found: Any = handlers.registry(intake)._watching.get_all_handlers()
     plurals = {h.selector.any_name or h.selector.plural for h in found}
     return {kind for kind in kinds.ALL if kind.plural in plurals and kind is not EVENT}

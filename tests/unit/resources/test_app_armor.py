@@ -51,8 +51,13 @@ def test_every_container_has_the_field_and_the_equal_annotation() -> None:
     assert fields == {
         "agent": {"type": "Localhost", "localhostProfile": PROFILE},
         "egress-proxy": {"type": "RuntimeDefault"},
+        "guard": {"type": "RuntimeDefault"},
     }
-    assert _annotated(built) == {"agent": f"localhost/{PROFILE}", "egress-proxy": "runtime/default"}
+    assert _annotated(built) == {
+        "agent": f"localhost/{PROFILE}",
+        "egress-proxy": "runtime/default",
+        "guard": "runtime/default",
+    }
 
 
 @pytest.mark.parametrize("app_armor", [None, PROFILE])

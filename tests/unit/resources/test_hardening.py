@@ -87,7 +87,7 @@ def _assert_hardened(built: Json) -> None:
     _assert_limits_that_the_node_agent_enforces(built)
     assert built["spec"]["serviceAccountName"] == "demo"
     assert [c["name"] for c in built["spec"]["containers"]] == ["agent"]
-    assert [c["name"] for c in built["spec"]["initContainers"]] == ["egress-proxy"]
+    assert [c["name"] for c in built["spec"]["initContainers"]] == ["egress-proxy", "guard"]
     _assert_disk(built["spec"])
 
 
@@ -108,9 +108,10 @@ def _assert_disk(spec: Json) -> None:
 
 def _assert_limits_that_the_node_agent_enforces(built: Json) -> None:
     proxy = built["spec"]["initContainers"][0]
-    (variable,) = proxy["env"]
-    assert variable["name"] == "RINGFENCE_LIMITS"
-    limits = json.loads(variable["value"])
+    variables = {variable["name"]: json.loads(variable["value"]) for variable in proxy["env"]}
+    assert set(variables) == {"RINGFENCE_LIMITS", "RINGFENCE_FENCE"}
+    assert variables["RINGFENCE_FENCE"] == {"ports": [443], "resolver": SETTINGS.resolver}
+    limits = variables["RINGFENCE_LIMITS"]
     assert 0 < limits["pids"] <= 256
     assert 0 < limits["diskBytes"] <= 5 * 2**30
     assert proxy["lifecycle"]["postStart"]["exec"]["command"] == ["wait-for-proxy"]
@@ -126,10 +127,12 @@ def _assert_fields(built: Json) -> None:
     assert spec["shareProcessNamespace"] is False
     assert spec["dnsPolicy"] == "None"
     assert spec["securityContext"]["runAsNonRoot"] is True
-    agent, proxy = spec["containers"][0], spec["initContainers"][0]
+    agent, (proxy, guard) = spec["containers"][0], spec["initContainers"]
     assert agent["securityContext"]["runAsUser"] == UID != proxy["securityContext"]["runAsUser"]
+    assert guard["securityContext"]["runAsUser"] == UID
+    assert "restartPolicy" not in guard
     assert agent["securityContext"]["seccompProfile"]["type"] == "Localhost"
-    for container in (agent, proxy):
+    for container in (agent, proxy, guard):
         context = container["securityContext"]
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert context["allowPrivilegeEscalation"] is False
