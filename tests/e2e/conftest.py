@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import product
-from cluster import Cluster, ClusterError
+from cluster import Cluster, ClusterError, binaries, config
+from cluster.progress import Progress
 from pods import fresh_namespace
 
 if TYPE_CHECKING:
@@ -39,6 +40,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)  # stable: all others keep their order
 
 
+def prepare_programs() -> None:
+    """Builds what tests without a cluster run, before any test: no test has time for that."""
+    binaries.prepare(config.default_paths(), Progress())
+    binaries.prepare_helm3(config.default_paths(), Progress())
+
+
+@pytest.fixture(scope="session")
+def programs() -> None:
+    """Every program is built; see prepare_programs."""
+
+
 def _turn(item: pytest.Item) -> int:
     """Node 2 costs a third of a core while it runs: first what does without, last what ends it."""
     marker = item.get_closest_marker("node2")
@@ -50,7 +62,11 @@ def _turn(item: pytest.Item) -> int:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Bring the cluster up if any test needs it, and the product onto it."""
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if "cluster" not in wanted or session.config.getoption("collectonly"):
+    if session.config.getoption("collectonly"):
+        return
+    if "programs" in wanted:
+        prepare_programs()
+    if "cluster" not in wanted:
         return
     try:
         session.config.stash[_STARTED_HERE] = Cluster().up()

@@ -12,8 +12,7 @@ import yaml
 from helm import render
 
 from bare_api_server import BareApiServer, bare_api_server
-from cluster import ClusterError, binaries, config
-from cluster.progress import Progress
+from cluster import ClusterError, config
 from cluster.shell import wait_until
 
 Json = dict[str, Any]
@@ -23,9 +22,10 @@ SANDBOX = {"apiVersion": "ringfence.dev/v1alpha1", "kind": "Sandbox", "spec": {}
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareApiServer]:
-    binaries.prepare(config.default_paths(), Progress())
-    binaries.prepare_helm3(config.default_paths(), Progress())
+def running(
+    tmp_path_factory: pytest.TempPathFactory,
+    programs: None,  # noqa: ARG001 - needs to be there, no more
+) -> Iterator[BareApiServer]:
     with bare_api_server(tmp_path_factory.mktemp("server")) as started:
         yield started
 
