@@ -12,7 +12,7 @@ import yaml
 from helm import render
 
 from bare_api_server import BareApiServer, bare_api_server
-from cluster import ClusterError, config
+from cluster import ClusterError
 from cluster.shell import wait_until
 
 Json = dict[str, Any]
