@@ -24,6 +24,7 @@ PROFILE = f"/var/lib/kubelet/seccomp/{localhost_profile()}"
 VERIFIED = "ringfence.dev/PostureVerified"
 UID = 31000
 LIMITS = {"pids": 64, "diskBytes": 2**30}
+FENCE = {"ports": [443], "resolver": "10.96.0.10"}
 HARDENED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -43,7 +44,10 @@ def body(cluster: Cluster, namespace: str, limits: Json | None = None, **context
     proxy: Json = {
         "name": "egress-proxy",
         "restartPolicy": "Always",
-        "env": [{"name": "RINGFENCE_LIMITS", "value": text}],
+        "env": [
+            {"name": "RINGFENCE_LIMITS", "value": text},
+            {"name": "RINGFENCE_FENCE", "value": json.dumps(FENCE)},
+        ],
         "securityContext": {**HARDENED, "seccompProfile": {"type": "RuntimeDefault"}},
     }
     agent: Json = {

@@ -5,6 +5,7 @@ nor the rounding of Kubernetes' timestamps is in them.
 """
 
 import json
+import re
 import statistics
 import time
 from datetime import datetime
@@ -42,7 +43,32 @@ def measure(cluster: Cluster, namespace: str, count: int, one_by_one: int) -> Js
         "rss_mib": round(_memory(cluster) / 1024, 1),
         "idle_cpu_percent_of_a_core": round(_idle_cpu(cluster), 2),
         "start_to_verified_seconds": _posture(cluster, namespace, alone),
+        "network_to_fenced": _fence(cluster),
     }
+
+
+def _fence(cluster: Cluster) -> Json:
+    """From the start of a Pod's first process, when its network exists, to its packet filter."""
+    found = {name: float(value) for name, value in _FENCE.findall(_metrics(cluster))}
+    count = found["count"]
+    return {
+        "count": int(count),
+        "mean_seconds": round(found["sum"] / count, 3),
+        "within_150_ms": round(found['bucket{le="0.15"}'] / count, 3),
+        "within_300_ms": round(found['bucket{le="0.3"}'] / count, 3),
+    }
+
+
+_FENCE: Final = re.compile(r"^ringfence_node_fence_seconds_(\S+) (\S+)$", re.MULTILINE)
+_GET: Final = (
+    "exec 3<>/dev/tcp/127.0.0.1/8082; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"
+)
+
+
+def _metrics(cluster: Cluster) -> str:
+    """What a scrape of the node agent gets; asked in its own network, which lets nobody else in."""
+    inside = ("nsenter", f"--net=/proc/{node_agent.process(cluster)}/ns/net", "--")
+    return cluster.node_exec(*inside, "bash", "-c", _GET).stdout
 
 
 def _wait_verified(cluster: Cluster, namespace: str, name: str) -> None:
