@@ -5,16 +5,15 @@ writes, keeps no body, and there is nothing here that could fail or be retried.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 
 import kopf
 
 from ringfence import kube, names
 from ringfence.api import Json
-from ringfence.heartbeats import Heartbeats
+from ringfence.books import Books
 from ringfence.kinds import CHILDREN, NETWORK_POLICY, SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, Kind
-from ringfence.policy_book import PolicyBook
 from ringfence.resync import Known
 from ringfence.workqueue import Key, WorkQueue
 
@@ -30,15 +29,13 @@ class Intake:
         self,
         queue: WorkQueue,
         known: Known,
-        heartbeats: Heartbeats,
-        policies: PolicyBook,
+        books: Books,
         on_event: Callable[[], None],
         on_class_changed: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._known = known
-        self._heartbeats = heartbeats
-        self._policies = policies
+        self._books = books
         self._on_event = on_event
         self._on_class_changed = on_class_changed
 
@@ -48,34 +45,32 @@ class Intake:
         key = self._known.enter(event["object"])
         if event["type"] == "DELETED":
             self._known.forget(key)
-        self._queue.add(key)
+        self._add(key, event)
 
     def sandbox_class(self, event: Json) -> None:
         """A class changed: so may all that follow from it."""
         self._on_event()
         self._on_class_changed()
-        for key in self._known.of_class(event["object"]["metadata"]["name"]):
-            self._queue.add(key)
+        self._add_all(self._known.of_class(event["object"]["metadata"]["name"]))
 
     def sandbox_node(self, event: Json) -> None:
         """A node agent wrote. Its heartbeat is no sign that the operator's own work goes on."""
         body = event["object"]
         name = body["metadata"]["name"]
         gone = event["type"] == "DELETED"
-        if self._heartbeats.forget(name) if gone else self._heartbeats.enter(body):
+        if self._books.heartbeats.forget(name) if gone else self._books.heartbeats.enter(body):
             self.node_changed(name)
 
     def node_changed(self, name: str) -> None:
         """A node has other profiles than before, or its agent came or went."""
-        for key in self._known.of_node(name):
-            self._queue.add(key)
+        self._add_all(self._known.of_node(name))
 
     def child(self, event: Json) -> None:
         """A child changed, perhaps by another hand."""
         self._on_event()
         key = owner_key(event["object"])
         if key:
-            self._queue.add(key)
+            self._add(key, event)
 
     def network_policy(self, event: Json) -> None:
         """A NetworkPolicy changed: a Sandbox's own, or one that may open its Pods."""
@@ -85,9 +80,21 @@ class Intake:
             return
         self._on_event()
         gone = event["type"] == "DELETED"
-        if self._policies.forget(body) if gone else self._policies.enter(body):
-            for key in self._known.of_namespace(body["metadata"]["namespace"]):
-                self._queue.add(key)
+        if self._books.policies.forget(body) if gone else self._books.policies.enter(body):
+            self._add_all(self._known.of_namespace(body["metadata"]["namespace"]))
+
+    def _add(self, key: Key, event: Json) -> None:
+        """What went may have to come back; what is only there may be known already."""
+        if event["type"] == "DELETED":
+            self._books.freshness.news(key)
+        else:
+            self._books.freshness.told(key, event["object"])
+        self._queue.add(key)
+
+    def _add_all(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._books.freshness.news(key)
+            self._queue.add(key)
 
 
 def is_own_policy(body: Json) -> bool:

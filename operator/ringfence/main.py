@@ -18,12 +18,11 @@ from typing import Any, Final, NoReturn
 
 from ringfence import __version__, endpoints, handlers, kube, log
 from ringfence.api import Json
-from ringfence.heartbeats import Heartbeats
+from ringfence.books import Books
 from ringfence.kinds import NETWORK_POLICY, SANDBOX, SANDBOX_NODE, Api, Kind
 from ringfence.liveness import Limits, Signs, ailment
 from ringfence.lookout import Lookout
 from ringfence.metrics import Metrics
-from ringfence.policy_book import PolicyBook
 from ringfence.reconcile import Reconciler
 from ringfence.resync import Known, Resync
 from ringfence.settings import PREFIX, Settings
@@ -86,24 +85,21 @@ class Operator:
         self._settings = settings
         self._metrics = metrics
         self._uids = Uids(settings.uid_first, settings.uid_last)
-        self._heartbeats = Heartbeats(asyncio.get_running_loop().time)
-        self._policies = PolicyBook()
-        self._reconciler = Reconciler(
-            api, settings, self._uids, self._heartbeats, self._policies, _now
-        )
+        self._books = Books.empty(asyncio.get_running_loop().time)
+        self._reconciler = Reconciler(api, settings, self._uids, self._books, _now)
         self._queue = WorkQueue(observer=metrics)
         self._pulse = Pulse(Limits.for_resync(settings.resync_seconds), self._queue)
         known = Known()
-        self._resync = Resync(api, self._queue, known, self._listed, self._pulse.beat)
+        fresh = self._books.freshness
+        self._resync = Resync(api, self._queue, known, fresh, self._listed, self._pulse.beat)
         self._intake = handlers.Intake(
             self._queue,
             known,
-            self._heartbeats,
-            self._policies,
+            self._books,
             self._pulse.beat,
             self._reconciler.classes_changed,
         )
-        self._lookout = Lookout(api, self._heartbeats, self._intake.node_changed)
+        self._lookout = Lookout(api, self._books.heartbeats, self._intake.node_changed)
         metrics.read_from(lambda: self._queue.depth, self._pulse.oldest_key_age, known.phases)
 
     async def run(self, stop: asyncio.Event, on_watching: Callable[[], None]) -> None:
@@ -152,9 +148,10 @@ class Operator:
             self._uids.seed(bodies)
             self._reconciler.classes_changed()
         elif kind == SANDBOX_NODE:
-            self._heartbeats.replace(bodies)
+            self._books.heartbeats.replace(bodies)
         elif kind == NETWORK_POLICY:
-            self._policies.replace(body for body in bodies if not handlers.is_own_policy(body))
+            foreign = (body for body in bodies if not handlers.is_own_policy(body))
+            self._books.policies.replace(foreign)
 
 
 async def supervise(parts: Mapping[str, Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:

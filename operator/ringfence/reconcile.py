@@ -4,7 +4,7 @@ It decides nothing itself. Whatever fails is tried again with backoff by the wor
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -12,10 +12,10 @@ from typing import Final
 from ringfence import names
 from ringfence.acceptance import Observed
 from ringfence.api import Json
-from ringfence.heartbeats import Heartbeats
+from ringfence.books import Books
+from ringfence.freshness import version
 from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, Api, ApiError, Kind, kind_of
 from ringfence.plan import Plan, plan, rejection
-from ringfence.policy_book import PolicyBook
 from ringfence.settings import Settings
 from ringfence.uids import Uids
 from ringfence.workqueue import Key
@@ -39,15 +39,13 @@ class Reconciler:
         api: Api,
         settings: Settings,
         uids: Uids,
-        heartbeats: Heartbeats,
-        policies: PolicyBook,
+        books: Books,
         clock: Callable[[], datetime],
     ) -> None:
         self._api = api
         self._settings = settings
         self._uids = uids
-        self._heartbeats = heartbeats
-        self._policies = policies
+        self._books = books
         self._clock = clock
         self._owners: dict[Key, str] = {}
         self._classes: tuple[Json, ...] | None = None
@@ -62,13 +60,21 @@ class Reconciler:
             ApiError: The API server is unavailable or refuses a child.
             Unsettled: The Sandbox did not come to rest within MAX_STEPS.
         """
+        verdict = self._books.freshness.check(key)
+        if not verdict.needed:
+            return verdict.again
+        self._books.freshness.begin(key)
         seen = await self._observe(key)
-        if seen is None:
-            return None
+        return None if seen is None else await self._converge(key, seen)
+
+    async def _converge(self, key: Key, seen: Observed) -> float | None:
+        versions = {*_versions(seen)}
         for _ in range(MAX_STEPS):
             todo = plan(seen, self._settings)
             seen = await self._write(seen, todo)
+            versions.update(_versions(seen))
             if not todo.again:
+                self._books.freshness.settle(key, versions, todo.requeue_after)
                 return todo.requeue_after
         message = f"{key.namespace}/{key.name}: still not as planned after {MAX_STEPS} steps"
         raise Unsettled(message)
@@ -91,8 +97,8 @@ class Reconciler:
             children=children,
             uid=uid,
             now=self._clock(),
-            nodes=self._heartbeats.nodes,
-            policies=self._policies.of_namespace(key.namespace),
+            nodes=self._books.heartbeats.nodes,
+            policies=self._books.policies.of_namespace(key.namespace),
         )
 
     def _forget(self, key: Key) -> None:
@@ -145,3 +151,8 @@ class Reconciler:
         for event in todo.events:
             await self._api.create_event(event)
         return body
+
+
+def _versions(seen: Observed) -> Iterator[str]:
+    yield version(seen.body)
+    yield from (version(child) for child in seen.children.values())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from ringfence.api import Json
+from ringfence.freshness import Freshness
 from ringfence.kinds import (
     NETWORK_POLICY,
     SANDBOX,
@@ -84,6 +85,7 @@ class Resync:
         api: Api,
         queue: WorkQueue,
         known: Known,
+        freshness: Freshness,
         on_listed: Callable[[Kind, list[Json]], None],
         on_pass: Callable[[], None],
     ) -> None:
@@ -93,12 +95,14 @@ class Resync:
             api: Where to list.
             queue: Gets every key.
             known: Put right by each pass.
+            freshness: Told that each key has news, or the pass would be passed over.
             on_listed: Gets the bodies of each list before any key is queued.
             on_pass: Called after each attempt, good or bad: the task is alive.
         """
         self._api = api
         self._queue = queue
         self._known = known
+        self._freshness = freshness
         self._on_listed = on_listed
         self._on_pass = on_pass
 
@@ -141,9 +145,11 @@ class Resync:
         self._on_listed(SANDBOX, bodies)
         listed = [self._known.enter(body) for body in bodies]
         for position, key in enumerate(listed):
+            self._freshness.news(key)
             self._queue.add(key, after=spread * position / len(listed))
         vanished = before.difference(listed)
         for key in vanished:
             self._known.forget(key)
+            self._freshness.news(key)
             self._queue.add(key)
         _log.info("resync: %d Sandboxes, %d vanished unnoticed", len(listed), len(vanished))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 TEST_SECONDS = 120
-NODE_2_SECONDS = 480  # the first of them also starts the node
+NODE_2_SECONDS = 600  # the first of them also starts the node
 _HERE = Path(__file__).parent
 _STARTED_HERE = pytest.StashKey[bool]()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.node2
 
-SECONDS = 120  # for a Pod to be Ready, on a busy machine
+SECONDS = 240  # for a Pod to be Ready, on a busy machine
 REACH_SECONDS = 5
 PROFILE = """
 #include <tunables/global>

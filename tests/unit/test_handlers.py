@@ -13,8 +13,8 @@ from api_access import service_account, use_kubeconfig
 from fake_api_server import FakeApiServer, status
 from ringfence import names
 from ringfence.api import Json
+from ringfence.books import Books
 from ringfence.handlers import CHILD_SELECTOR, Intake, owner_key, watch
-from ringfence.heartbeats import Heartbeats
 from ringfence.kinds import (
     CHILDREN,
     NETWORK_POLICY,
@@ -23,7 +23,6 @@ from ringfence.kinds import (
     SANDBOX_NODE,
     collection_path,
 )
-from ringfence.policy_book import PolicyBook
 from ringfence.resync import Known
 from ringfence.workqueue import Key, WorkQueue
 from samples import sandbox_node
@@ -41,14 +40,13 @@ class Watching:
         self.class_changes = 0
         self.known = Known()
         self.queue = WorkQueue()
-        self.heartbeats = Heartbeats(asyncio.get_running_loop().time)
-        self.policies = PolicyBook()
+        self.books = Books.empty(asyncio.get_running_loop().time)
+        self.heartbeats, self.policies = self.books.heartbeats, self.books.policies
         self.beats = 0
         self.intake = Intake(
             self.queue,
             self.known,
-            self.heartbeats,
-            self.policies,
+            self.books,
             self._event,
             self._class_changed,
         )

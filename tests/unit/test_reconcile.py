@@ -540,9 +540,7 @@ async def test_fight_over_a_child_backs_off() -> None:
 
     undoing = Undoing()
     undoing.objects = world.kube.objects
-    world.reconcile = Reconciler(
-        undoing, SETTINGS, world.uids, world.heartbeats, world.policies, lambda: world.now
-    )
+    world.reconcile = Reconciler(undoing, SETTINGS, world.uids, world.books, lambda: world.now)
     with pytest.raises(Unsettled):
         await world.run()
     assert not world.exists(POD)

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from ringfence.api import Json
+from ringfence.freshness import Freshness
 from ringfence.kinds import NETWORK_POLICY, SANDBOX_CLASS, SANDBOX_NODE, ApiError, Kind
 from ringfence.resync import Known, Resync
 from ringfence.workqueue import Key, WorkQueue
@@ -55,7 +56,15 @@ class Scene:
         self.cluster = cluster
         self.known = Known()
         self.queue = WorkQueue()
-        self.resync = Resync(cluster, self.queue, self.known, cluster.listed, cluster.passed)  # type: ignore[arg-type]
+        self.freshness = Freshness(now)
+        self.resync = Resync(
+            cluster,
+            self.queue,
+            self.known,
+            self.freshness,
+            cluster.listed,
+            cluster.passed,
+        )  # type: ignore[arg-type]
         self.ran: list[tuple[str, float]] = []
 
     async def work(self, seconds: float) -> None:

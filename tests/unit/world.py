@@ -4,9 +4,8 @@ from typing import Any
 
 from fake_kube import FakeKube
 from ringfence.api import Json
-from ringfence.heartbeats import Heartbeats
+from ringfence.books import Books
 from ringfence.kinds import POD, SANDBOX, SANDBOX_CLASS, Kind
-from ringfence.policy_book import PolicyBook
 from ringfence.reconcile import Reconciler
 from ringfence.uids import Uids
 from ringfence.workqueue import Key
@@ -48,12 +47,10 @@ class World:
     def restart(self) -> None:
         self.uids = Uids(SETTINGS.uid_first, SETTINGS.uid_last)
         self.uids.seed([o for (k, _, _), o in self.kube.objects.items() if k == SANDBOX])
-        self.heartbeats = Heartbeats(self._monotonic)
+        self.books = Books.empty(self._monotonic)
+        self.heartbeats, self.policies = self.books.heartbeats, self.books.policies
         self.heartbeats.replace(self.nodes)
-        self.policies = PolicyBook()
-        self.reconcile = Reconciler(
-            self.kube, SETTINGS, self.uids, self.heartbeats, self.policies, lambda: self.now
-        )
+        self.reconcile = Reconciler(self.kube, SETTINGS, self.uids, self.books, lambda: self.now)
 
     def _monotonic(self) -> float:
         return self.now.timestamp()

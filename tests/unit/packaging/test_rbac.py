@@ -11,7 +11,8 @@ from packaging_rights import Right, granted, rights_for
 from rendered import Rendered
 from ringfence import handlers, kinds, plan
 from ringfence.api import Json
-from ringfence.heartbeats import Heartbeats
+from ringfence.books import Books
+from ringfence.freshness import Freshness
 from ringfence.kinds import (
     CHILDREN,
     EVENT,
@@ -24,7 +25,6 @@ from ringfence.kinds import (
     ApiError,
     Kind,
 )
-from ringfence.policy_book import PolicyBook
 from ringfence.reconcile import Reconciler
 from ringfence.resync import Known, Resync
 from ringfence.uids import Uids
@@ -55,11 +55,9 @@ class Case:
         self.kube.put(SANDBOX_CLASS, sandbox_class())
         self.kube.put(SANDBOX, sandbox())
         uids = Uids(SETTINGS.uid_first, SETTINGS.uid_last)
-        heartbeats = Heartbeats(NOW.timestamp)
-        heartbeats.enter(sandbox_node())
-        self.reconcile = Reconciler(
-            self.kube, SETTINGS, uids, heartbeats, PolicyBook(), lambda: NOW
-        )
+        books = Books.empty(NOW.timestamp)
+        books.heartbeats.enter(sandbox_node())
+        self.reconcile = Reconciler(self.kube, SETTINGS, uids, books, lambda: NOW)
 
     def child(self, kind: Kind) -> Json:
         return self.kube.objects[kind, *KEY]
@@ -83,16 +81,15 @@ async def _list_all(kube: Recorder) -> None:
     async def never(_: Key) -> None: ...
 
     queue: WorkQueue = WorkQueue()
-    resync = Resync(kube, queue, Known(), lambda _kind, _bodies: None, lambda: None)
+    fresh = Freshness(NOW.timestamp)
+    resync = Resync(kube, queue, Known(), fresh, lambda _kind, _bodies: None, lambda: None)
     await resync.first()
 
 
 def _watched() -> set[Kind]:
     """The kinds that the real registry of handlers watches."""
-    heartbeats = Heartbeats(NOW.timestamp)
-    intake = handlers.Intake(
-        WorkQueue(), Known(), heartbeats, PolicyBook(), lambda: None, lambda: None
-    )
+    books = Books.empty(NOW.timestamp)
+    intake = handlers.Intake(WorkQueue(), Known(), books, lambda: None, lambda: None)
     found: Any = handlers.registry(intake)._watching.get_all_handlers()
     plurals = {h.selector.any_name or h.selector.plural for h in found}
     return {kind for kind in kinds.ALL if kind.plural in plurals and kind is not EVENT}
