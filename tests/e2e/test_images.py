@@ -244,8 +244,15 @@ def test_the_hook_gives_up_on_a_proxy_that_does_not_listen(boxes: dict[str, Box]
     elsewhere = _listen(LISTEN.replace("127.0.0.1", "127.0.0.2"))
     code, said, seconds = _wait(boxes, _limit(GROUP_2, "128") + elsewhere)
     assert code == 1
-    assert "nothing listens on 127.0.0.1:3128 after 10 s" in said
+    assert "nothing listens on port 3128 after 10 s" in said
     assert 9 < seconds < 15
+
+
+def test_the_hook_ends_on_a_gateway_that_listens_on_every_address(boxes: dict[str, Box]) -> None:
+    everywhere = _listen(LISTEN.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104
+    code, said, seconds = _wait(boxes, everywhere, "--without-limits")
+    assert code == 0, said
+    assert seconds < 5
 
 
 @pytest.mark.parametrize("value", ["max", "", "128x"])
