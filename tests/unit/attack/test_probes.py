@@ -93,14 +93,14 @@ def test_proxy_that_tries_to_connect_has_let_it_through(
     monkeypatch: pytest.MonkeyPatch, answer: bytes, outcome: str
 ) -> None:
     with tcp_server(answer) as port:
-        monkeypatch.setattr(network, "_PROXY", ("127.0.0.1", port))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         found = list(network._proxied("203.0.113.10"))
     assert {a.outcome for a in found} == {outcome}
     assert len(found) == 3
 
 
 def test_where_no_proxy_listens_the_direct_ways_decide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "_PROXY", ("127.0.0.1", closed_port()))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
     assert list(network._proxied("203.0.113.10")) == []
 
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from ringfence.attack.probes.kit import Attempt, Result, Scene, name, refusal, result
 
 _SECONDS: Final = 3.0
 _MARK: Final = b"ringfence-attack"
 _NOT_OUR_BUSINESS: Final = b"ringfence-attack.invalid"
-_PROXY: Final = ("127.0.0.1", 3128)
 _METADATA: Final = ("169.254.169.254", "169.254.170.2", "169.254.170.23")
 _METADATA_V6: Final = "fd00:ec2::254"
 _DOCUMENTATION_V6: Final = "2001:db8::1"
@@ -244,9 +244,15 @@ def _through_proxy(*requests: str) -> Iterator[Attempt]:
             yield Attempt(what, "refused" if refused else "through", f"HTTP {status}")
 
 
+def _proxy() -> tuple[str, int]:
+    """Where the Sandbox is told to look for its egress proxy."""
+    url = urlsplit(os.environ.get("HTTPS_PROXY", ""))
+    return url.hostname or "127.0.0.1", url.port or 3128
+
+
 def _ask_proxy(request: str) -> int:
     """Status of the answer; 0 if the proxy closed the connection."""
-    with socket.create_connection(_PROXY, timeout=_SECONDS) as connection:
+    with socket.create_connection(_proxy(), timeout=_SECONDS) as connection:
         connection.sendall(f"{request}\r\n\r\n".encode())
         words = connection.recv(4096).split(b" ", 2)
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
