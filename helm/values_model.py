@@ -145,12 +145,13 @@ class NetworkPolicy(Values):
 
 
 class AdmissionPolicy(Values):
-    """Guard over the label that ties a Pod to its Sandbox."""
+    """Guard over the labels that tie a Pod to its Sandbox, and over the operator's Services."""
 
     enabled: bool = Field(
         default=True,
-        description="Refuse Pods that carry the label `ringfence.dev/sandbox-uid` unless the "
-        "operator made them, and every later change of that label.",
+        description="Refuse Pods that carry the label `ringfence.dev/sandbox-uid` or "
+        "`ringfence.dev/gateway-uid` unless the operator made them, every later change of these "
+        "labels, and any Service of the operator's but those of egress gateways.",
     )
 
 

@@ -4,15 +4,19 @@ Order of precedence: the spec itself, its class, the class's ceiling, the minimu
 objects in the way, a free uid.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Self
 
 from ringfence import fences, isolation, names
 from ringfence.api import Invalid, Json, ObjectMeta, Sandbox, SandboxClass
-from ringfence.kinds import POD, Kind
+from ringfence.kinds import POD, SERVICE, Kind
 from ringfence.nodes import Nodes, all_confine, profiles_of
+from ringfence.pod_state import has_gateway
 from ringfence.policy import CeilingExceeded, Effective, effective, with_app_armor
-from ringfence.resources.metadata import labels
+from ringfence.resources.environment import proxy_address
+from ringfence.resources.metadata import gateway_pod_labels, labels
 from ringfence.resources.pod import pod as build_pod
 from ringfence.settings import Settings
 from ringfence.status import Reason
@@ -35,11 +39,16 @@ class Observed:
     """What is known about the nodes."""
     policies: tuple[Json, ...] = ()
     """NetworkPolicies of the namespace that do not belong to a Sandbox."""
+    gateway: dict[Kind, Json] = field(default_factory=dict)
+    """The same under the name of the egress gateway, where there may be one."""
 
     @property
     def widened(self) -> tuple[str, ...]:
-        """Names of the policies that open what the Sandbox's own one closes."""
-        return fences.widening(self.policies, labels(self.owner))
+        """Names of the policies that open what the Sandbox's own ones close."""
+        opened = {*fences.widening(self.policies, labels(self.owner))}
+        if POD in self.gateway:
+            opened |= {*fences.widening(self.policies, gateway_pod_labels(self.owner))}
+        return tuple(sorted(opened))
 
     @property
     def owner(self) -> ObjectMeta:
@@ -56,6 +65,21 @@ class Observed:
     def pod(self) -> Json | None:
         """The Pod, if there is one."""
         return self.children.get(POD)
+
+    def with_object(self, kind: Kind, body: Json) -> Self:
+        """As after a write: with this child."""
+        if self._is_gateways(body["metadata"]["name"]):
+            return replace(self, gateway={**self.gateway, kind: body})
+        return replace(self, children={**self.children, kind: body})
+
+    def without_object(self, kind: Kind, name: str) -> Self:
+        """As after a write: without that child."""
+        if self._is_gateways(name):
+            return replace(self, gateway={k: b for k, b in self.gateway.items() if k != kind})
+        return replace(self, children={k: b for k, b in self.children.items() if k != kind})
+
+    def _is_gateways(self, name: str) -> bool:
+        return name == names.gateway_name(self.owner.name)
 
 
 class Refused(Exception):  # noqa: N818 - a verdict that travels up, not an error
@@ -92,10 +116,10 @@ def accept(seen: Observed, settings: Settings) -> Accepted:
     """
     sandbox = _parse_sandbox(seen.body)
     wanted = _wanted(sandbox, _pick_class(sandbox, seen.classes))
-    wanted = _with_app_armor(seen, settings, wanted)
+    wanted = _with_app_armor(seen, settings, _with_gateway_address(seen, wanted))
     if problems := isolation.below_minimum(wanted.rules, wanted.app_armor):
         raise Refused(Reason.ISOLATION_BELOW_MINIMUM, "; ".join(problems))
-    _refuse_foreign(seen, sandbox)
+    _refuse_foreign(seen, wanted)
     if seen.uid is None:
         message = f"uids {settings.uid_first} to {settings.uid_last} are all taken; widen the range"
         raise Refused(Reason.UIDS_EXHAUSTED, message)
@@ -145,6 +169,21 @@ def _wanted(sandbox: Sandbox, sandbox_class: SandboxClass) -> Effective:
         raise Refused(Reason.CLASS_CEILING_EXCEEDED, error.message) from error
 
 
+def may_have_gateway(body: Json, classes: tuple[Json, ...]) -> bool:
+    """True if a Sandbox has an egress gateway, or if one of these classes would give it one."""
+    modes = ((c["spec"].get("egress") or {}).get("mode") for c in classes)
+    return bool(body.get("status", {}).get("gatewayPodName")) or "Gateway" in modes
+
+
+def _with_gateway_address(seen: Observed, wanted: Effective) -> Effective:
+    """The address of the Service; while it is missing, the one that the Pod was made with."""
+    if not wanted.behind_gateway:
+        return wanted
+    if service := seen.gateway.get(SERVICE):
+        return replace(wanted, gateway_address=service["spec"].get("clusterIP"))
+    return replace(wanted, gateway_address=proxy_address(seen.pod) if seen.pod else None)
+
+
 def _with_app_armor(seen: Observed, settings: Settings, wanted: Effective) -> Effective:
     """What the class's mode comes to."""
     mode = wanted.rules.app_armor.mode
@@ -173,16 +212,23 @@ def is_built_as(wanted: Json, pod: Json) -> bool:
     return len({*hashes}) == 1
 
 
-def _refuse_foreign(seen: Observed, sandbox: Sandbox) -> None:
+def _refuse_foreign(seen: Observed, wanted: Effective) -> None:
     """Applying over somebody else's object would hijack it."""
-    for kind, child in seen.children.items():
-        if not is_ours(child, sandbox.metadata.uid):
+    for kind, child in _taken_names(seen, wanted):
+        if not is_ours(child, wanted.sandbox.metadata.uid):
             name = child["metadata"]["name"]
             message = (
                 f"{kind.kind} {name!r} exists and does not belong to this Sandbox; "
                 "delete it, or give the Sandbox another name"
             )
             raise Refused(Reason.NAME_CONFLICT, message)
+
+
+def _taken_names(seen: Observed, wanted: Effective) -> Iterator[tuple[Kind, Json]]:
+    """Who needs no gateway has no quarrel over its name."""
+    yield from seen.children.items()
+    if wanted.behind_gateway or (seen.pod and has_gateway(seen.pod)):
+        yield from seen.gateway.items()
 
 
 def is_ours(child: Json, sandbox_uid: str) -> bool:

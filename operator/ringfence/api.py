@@ -189,6 +189,12 @@ class ClassRequests(Model):
 class ClassEgress(Model):
     """Network ceiling of the class."""
 
+    mode: Literal["Sidecar", "Gateway"] = Field(
+        default="Sidecar",
+        description="Where the egress proxy runs. Sidecar: in the Pod of the Sandbox. Gateway: in "
+        "a Pod of its own for each Sandbox, the only one that the Sandbox's Pod can reach; needs "
+        "no packet filter inside the Pod, and costs a second Pod.",
+    )
     allow: tuple[EgressRule, ...] | None = Field(
         default=None,
         max_length=64,

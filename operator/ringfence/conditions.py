@@ -5,14 +5,14 @@ Sandbox yields an equal status and nothing is written.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from ringfence import fences, names, nodes, posture, workspace_state
 from ringfence.api import Json
 from ringfence.nodes import Nodes, Profiles
-from ringfence.pod_state import PodState, is_condition_true, is_proven
+from ringfence.pod_state import PodState, has_gateway, is_condition_true, is_proven
 from ringfence.status import Condition, ConditionStatus, Reason
 
 _MESSAGE_LENGTH: Final = 1024
@@ -35,19 +35,21 @@ class Observation(NamedTuple):
     message: str
 
 
-def observe_pod(state: PodState, pod: Json | None, *, current: bool) -> list[Observation]:
+def observe_pod(
+    state: PodState, pod: Json | None, outdated: Sequence[str] = ()
+) -> list[Observation]:
     """Every condition that follows from the Pod.
 
     Args:
         state: What the Pod means.
         pod: The Pod, or None while there is none.
-        current: False if the Pod was built from an older spec.
+        outdated: Names of the Pods that were built from an older spec.
     """
     ready = Observation("Ready", state.ready, state.reason, state.message)
     found = [ready, _scheduled(pod), _workspace(state, pod)]
     # A fresh Pod says nothing new until it has a node: that saves a write per Sandbox.
-    if pod is not None and (not current or is_condition_true(pod, "PodScheduled")):
-        found.append(_up_to_date(pod, current=current))
+    if pod is not None and (outdated or is_condition_true(pod, "PodScheduled")):
+        found.append(_up_to_date(outdated))
     if state.phase in {"Succeeded", "Failed"}:
         found.append(Observation("Finished", "True", state.reason, state.message))
     return found
@@ -124,10 +126,24 @@ def network_fenced(
     if widened:
         message = fences.widened_message(widened)
         return Observation(NETWORK_FENCED, "False", Reason.POLICY_WIDENED, message)
+    if has_gateway(pod):
+        return _behind_gateway(pod)
     if posture.is_opaque(pod):
         message = "there is no packet filter under another runtime (runtimeClassName)"
         return Observation(NETWORK_FENCED, "False", Reason.NETWORK_NOT_FENCED, message)
     return _fenced(pod, known, now)
+
+
+def _behind_gateway(pod: Json) -> Observation:
+    """No node agent is needed for this fence, and none looks at it."""
+    if is_proven(pod):
+        message = (
+            "the agent's Pod reaches its egress gateway alone, by NetworkPolicy; proven from the "
+            "agent's uid before it started"
+        )
+        return Observation(NETWORK_FENCED, "True", Reason.NETWORK_FENCED, message)
+    message = "no guard has proven that the Pod reaches its egress gateway alone"
+    return Observation(NETWORK_FENCED, "Unknown", Reason.NOT_VERIFIED, message)
 
 
 def _fenced(pod: Json, known: Nodes, now: datetime) -> Observation:
@@ -145,11 +161,11 @@ def _fenced(pod: Json, known: Nodes, now: datetime) -> Observation:
     return Observation(NETWORK_FENCED, "True", Reason.NETWORK_FENCED, message)
 
 
-def _up_to_date(pod: Json, *, current: bool) -> Observation:
-    if current:
+def _up_to_date(outdated: Sequence[str]) -> Observation:
+    if not outdated:
         return Observation("UpToDate", "True", Reason.CURRENT, "the Pod matches the spec")
-    name = pod["metadata"]["name"]
-    message = f"the Pod was built from an older spec; to roll it out: kubectl delete pod {name}"
+    names_ = " ".join(outdated)
+    message = f"the Pod was built from an older spec; to roll it out: kubectl delete pod {names_}"
     return Observation("UpToDate", "False", Reason.OUTDATED, message)
 
 

@@ -17,6 +17,9 @@ _QUANTITY_PARENTS: Final = re.compile(r"\.(limits|requests)\.[a-z-]+$|\.sizeLimi
 _IRSA_VOLUME: Final = "aws-iam-token"
 _IRSA_VARIABLES: Final = re.compile(r"^AWS_[A-Z_]+$")
 
+_ADDRESSES: Final = frozenset({"clusterIP", "clusterIPs"})
+"""Fields of a Service that the API server fills in."""
+
 _POD_FIELDS: Final = (
     "automountServiceAccountToken",
     "dnsConfig",
@@ -58,17 +61,19 @@ def _same(wanted: Any, seen: Any, path: str) -> bool:
 
 
 def child_drift(wanted: Json, seen: Json) -> list[str]:
-    """Where a ServiceAccount, NetworkPolicy or ConfigMap is not as built."""
+    """Where a ServiceAccount, NetworkPolicy, ConfigMap or Service is not as built."""
     fields = ("spec", "data", "automountServiceAccountToken")
     found = [d for f in fields for d in differences(wanted.get(f), _managed(wanted, seen, f), f)]
     return found + _metadata_drift(wanted["metadata"], seen["metadata"])
 
 
 def _managed(wanted: Json, seen: Json, field: str) -> Any:
-    """Of a ConfigMap only our own keys: the Pod mounts no others."""
+    """Of a ConfigMap only our own keys, as the Pod mounts no others; of a Service no address."""
     value = seen.get(field)
     if field == "data" and isinstance(value, dict):
         return {k: v for k, v in value.items() if k in wanted["data"]}
+    if field == "spec" and isinstance(value, dict):
+        return {k: v for k, v in value.items() if k in wanted["spec"] or k not in _ADDRESSES}
     return value
 
 

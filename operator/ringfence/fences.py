@@ -25,8 +25,8 @@ def widened_message(policies: Collection[str]) -> str:
     listed = ", ".join(policies)
     return (
         f"NetworkPolicy {listed} selects the Pod as well and opens what the Sandbox's own policy "
-        "closes; delete it, or let its podSelector leave out Pods with the label "
-        "ringfence.dev/sandbox-uid"
+        "closes; delete it, or let its podSelector leave out Pods with the labels "
+        "ringfence.dev/sandbox-uid and ringfence.dev/gateway-uid"
     )
 
 

@@ -13,7 +13,7 @@ import kopf
 from ringfence import kube, names
 from ringfence.api import Json
 from ringfence.books import Books
-from ringfence.kinds import CHILDREN, NETWORK_POLICY, SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, Kind
+from ringfence.kinds import NETWORK_POLICY, SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, WATCHED, Kind
 from ringfence.resync import Known
 from ringfence.workqueue import Key, WorkQueue
 
@@ -98,9 +98,12 @@ class Intake:
 
 
 def is_own_policy(body: Json) -> bool:
-    """True for the policy of a Sandbox: by its owner and the name that only one can have."""
+    """True for the policies of a Sandbox: by the owner and the names that only one can have."""
     owner = owner_key(body)
-    return owner is not None and names.child_name(owner.name) == body["metadata"]["name"]
+    return owner is not None and body["metadata"]["name"] in {
+        names.child_name(owner.name),
+        names.gateway_name(owner.name),
+    }
 
 
 def owner_key(child: Json) -> Key | None:
@@ -165,7 +168,7 @@ def registry(intake: Intake) -> kopf.OperatorRegistry:
     _on(handlers, SANDBOX, intake.sandbox)
     _on(handlers, SANDBOX_CLASS, intake.sandbox_class)
     _on(handlers, SANDBOX_NODE, intake.sandbox_node)
-    for kind in CHILDREN:
+    for kind in WATCHED:
         take = intake.network_policy if kind == NETWORK_POLICY else intake.child
         _on(handlers, kind, take)
     return handlers
@@ -207,7 +210,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.persistence.diffbase_storage = _NoEssence([])
     chosen.persistence.progress_storage = kopf.MultiProgressStorage([])
     chosen.process.ultimate_exiting_timeout = 10.0
-    for kind in set(CHILDREN) - {NETWORK_POLICY}:  # of policies the foreign ones count, too
+    for kind in set(WATCHED) - {NETWORK_POLICY}:  # of policies the foreign ones count, too
         chosen.watching.label_selectors[kind.api_version, kind.plural] = CHILD_SELECTOR
     return chosen
 

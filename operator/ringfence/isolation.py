@@ -11,7 +11,7 @@ from typing import Final
 from ringfence import fences, nodes, posture
 from ringfence.api import LAYERS, Json, Layer, MinimumState, SandboxClassSpec
 from ringfence.nodes import Nodes
-from ringfence.pod_state import has_ephemeral_container
+from ringfence.pod_state import has_ephemeral_container, has_gateway, is_proven
 from ringfence.status import IsolationReason, LayerState, LayerStatus
 
 Isolation = dict[Layer, LayerStatus]
@@ -19,12 +19,13 @@ Isolation = dict[Layer, LayerStatus]
 _RANK: Final[dict[LayerState, int]] = {"NotAvailable": 0, "Degraded": 1, "Enforced": 2}
 
 
-def expected(rules: SandboxClassSpec, app_armor: str | None) -> Isolation:
+def expected(rules: SandboxClassSpec, app_armor: str | None, *, gateway: bool) -> Isolation:
     """What a Pod of this class will have once it runs.
 
     Args:
         rules: Spec of the class.
         app_armor: The AppArmor profile that the Pod names, if it does.
+        gateway: Whether its proxy has a Pod of its own.
     """
     layers: Isolation = {
         "process": _layer(
@@ -40,10 +41,12 @@ def expected(rules: SandboxClassSpec, app_armor: str | None) -> Isolation:
         ),
         "appArmor": _app_armor(rules, app_armor),
         "resources": _resources(rules),
-        "network": _network(rules),
+        "network": _network(rules, gateway=gateway),
         "audit": _layer("NotAvailable", IsolationReason.NOT_COLLECTED, "nothing is recorded"),
     }
-    return _opaque(layers, rules.runtime_class_name) if rules.runtime_class_name else layers
+    if rules.runtime_class_name:
+        return layers | _opaque(layers, rules.runtime_class_name, gateway=gateway)
+    return layers
 
 
 def observed(
@@ -65,9 +68,12 @@ def observed(
     if pod is None or pod.get("status", {}).get("phase") != "Running":
         missing = _layer("NotAvailable", IsolationReason.NOT_RUNNING, "there is no running Pod")
         return dict.fromkeys(LAYERS, missing)
-    layers = expected(rules, nodes.profiles_of(pod).app_armor)
+    gateway = has_gateway(pod)
+    layers = expected(rules, nodes.profiles_of(pod).app_armor, gateway=gateway)
     if not posture.is_opaque(pod):
         layers |= _read_back(layers, pod, known, now)
+    if gateway and not is_proven(pod):
+        layers |= {"network": _UNPROVEN}
     if widened:
         layers |= {"network": _lesser(layers["network"], widened_layer(widened))}
     if not has_ephemeral_container(pod):
@@ -87,14 +93,16 @@ def widened_layer(policies: Collection[str]) -> LayerStatus:
 
 def below_minimum(rules: SandboxClassSpec, app_armor: str | None) -> list[str]:
     """What keeps a Pod of this class from the state that the class itself demands."""
-    return _below(rules.minimum_isolation, expected(rules, app_armor), "would be")
+    promised = expected(rules, app_armor, gateway=rules.egress.mode == "Gateway")
+    return _below(rules.minimum_isolation, promised, "would be")
 
 
 def found_below_minimum(
     rules: SandboxClassSpec, pod: Json, now: datetime, widened: Collection[str] = ()
 ) -> list[str]:
     """What was found to be less than the class demands."""
-    found = posture.layers(pod, now)
+    read = posture.layers(pod, now)
+    found = {layer: state for layer, state in read.items() if layer in _read_layers(pod)}
     if widened:
         found |= {"network": widened_layer(widened)}
     return _below(rules.minimum_isolation, found, "is")
@@ -110,7 +118,7 @@ def _below(minimum: dict[Layer, MinimumState], layers: Isolation, verb: str) -> 
 
 def _read_back(promised: Isolation, pod: Json, known: Nodes, now: datetime) -> Isolation:
     """The layers that are read back and were promised at all."""
-    due = [name for name in posture.LAYER_CONDITIONS if promised[name].state != "NotAvailable"]
+    due = [name for name in _read_layers(pod) if promised[name].state != "NotAvailable"]
     node = pod["spec"].get("nodeName", "")
     if not nodes.is_live(known, node):
         message = (
@@ -120,6 +128,12 @@ def _read_back(promised: Isolation, pod: Json, known: Nodes, now: datetime) -> I
         return dict.fromkeys(due, _layer("Degraded", IsolationReason.NODE_AGENT_LOST, message))
     found = posture.layers(pod, now)
     return {layer: _lesser(promised[layer], found.get(layer, _UNSEEN)) for layer in due}
+
+
+def _read_layers(pod: Json) -> list[Layer]:
+    """Layers that the node agent answers for: no packet filter fences a Pod behind a gateway."""
+    gateway = has_gateway(pod)
+    return [layer for layer in posture.LAYER_CONDITIONS if not gateway or layer != "network"]
 
 
 def _lesser(promised: LayerStatus, found: LayerStatus) -> LayerStatus:
@@ -137,15 +151,26 @@ _UNSEEN: Final = _layer(
 )
 
 
-def _opaque(layers: Isolation, runtime: str) -> Isolation:
-    """Settings reach another runtime, but what it makes of them cannot be read on the node."""
+_UNPROVEN: Final = _layer(
+    "Degraded",
+    IsolationReason.NOT_VERIFIED,
+    "NetworkPolicy asks for the egress gateway alone; no guard has proven it",
+)
+
+
+def _opaque(layers: Isolation, runtime: str, *, gateway: bool) -> Isolation:
+    """Settings reach another runtime, but what it makes of them cannot be read on the node.
+
+    The fence of a gateway is not the runtime's, and its guard looks from inside.
+    """
     hidden = _layer(
         "Degraded",
         IsolationReason.OTHER_RUNTIME,
         f"asked for in the Pod; runtimeClassName {runtime} keeps it out of the node's sight",
     )
-    due = [name for name in posture.LAYER_CONDITIONS if layers[name].state == "Enforced"]
-    return {**layers, **dict.fromkeys(due, hidden)}
+    kept = {"network"} if gateway else set()
+    due = [n for n in posture.LAYER_CONDITIONS if layers[n].state == "Enforced" and n not in kept]
+    return dict.fromkeys(due, hidden)
 
 
 def _namespaces(rules: SandboxClassSpec) -> LayerStatus:
@@ -165,7 +190,13 @@ def _resources(rules: SandboxClassSpec) -> LayerStatus:
     return _layer("Degraded", IsolationReason.SOFT_LIMITS, message)
 
 
-def _network(rules: SandboxClassSpec) -> LayerStatus:
+def _network(rules: SandboxClassSpec, *, gateway: bool) -> LayerStatus:
+    if gateway:
+        message = (
+            "NetworkPolicy lets the Pod reach its egress gateway alone; before the agent started, "
+            "the guard found API server, kubelet and DNS closed and the gateway open"
+        )
+        return _layer("Enforced", IsolationReason.GATEWAY_FENCED, message)
     placed = "NetworkPolicy and egress proxy are in place"
     if rules.runtime_class_name:
         message = f"{placed}; a process that ignores the proxy reaches public addresses directly"

@@ -28,14 +28,19 @@ NETWORK_POLICY: Final = Kind(
     "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", namespaced=True
 )
 CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps", namespaced=True)
+SERVICE: Final = Kind("v1", "Service", "services", namespaced=True)
 POD: Final = Kind("v1", "Pod", "pods", namespaced=True)
 NODE: Final = Kind("v1", "Node", "nodes", namespaced=False)
 EVENT: Final = Kind("events.k8s.io/v1", "Event", "events", namespaced=True)
 
 CHILDREN: Final = (SERVICE_ACCOUNT, NETWORK_POLICY, CONFIG_MAP, POD)
 """What a Sandbox becomes, the Pod last."""
+GATEWAY_CHILDREN: Final = (NETWORK_POLICY, SERVICE, POD)
+"""What its egress gateway becomes, if the proxy has a Pod of its own; under another name."""
+WATCHED: Final = (*CHILDREN, SERVICE)
+"""Every kind of child."""
 
-ALL: Final = (SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *CHILDREN, EVENT)
+ALL: Final = (SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *WATCHED, EVENT)
 _BY_NAME: Final = {(kind.api_version, kind.kind): kind for kind in ALL}
 
 

@@ -18,6 +18,10 @@ SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
 EGRESS_HASH_ANNOTATION: Final = f"{GROUP}/egress-hash"
 """Changes with the allowlist: a changed Pod makes the kubelet renew the proxy's volume at once."""
 SANDBOX_UID_LABEL: Final = f"{GROUP}/sandbox-uid"
+"""On the Pod with the agent: what its NetworkPolicy selects and the node agent looks after."""
+GATEWAY_UID_LABEL: Final = f"{GROUP}/gateway-uid"
+"""On the Pod of an egress gateway, with the uid of its Sandbox. Never together with the label
+above: policies are a union, so each Pod is selected by its own policy alone."""
 
 MANAGED_BY_LABELS: Final = {
     "app.kubernetes.io/managed-by": "ringfence",
@@ -35,7 +39,7 @@ PROXY_UID: Final = 10101
 apart."""
 
 LIMITS_VARIABLE: Final = "RINGFENCE_LIMITS"
-"""Variable of the proxy container in which a Pod carries the limits that the node agent enforces.
+"""Variable of an init container in which a Pod carries the limits that the node agent enforces.
 
 A Pod's spec cannot be changed after the fact; its annotations can.
 """
@@ -44,7 +48,7 @@ FENCE_VARIABLE: Final = "RINGFENCE_FENCE"
 """The same for what the proxy may reach, which the node agent turns into a packet filter."""
 
 GUARD_CONTAINER: Final = "guard"
-"""Init container that proves the packet filter before the agent container starts."""
+"""Init container that proves the fence before the agent container starts."""
 
 PROCESS_CONDITION: Final = f"{GROUP}/Process"
 NAMESPACES_CONDITION: Final = f"{GROUP}/Namespaces"
@@ -74,6 +78,16 @@ def child_name(sandbox_name: str) -> str:
     hash keeps two long names with the same beginning apart.
     """
     return sandbox_name if len(sandbox_name) <= _LABEL_LENGTH else _shortened(sandbox_name)
+
+
+def gateway_name(sandbox_name: str) -> str:
+    """Name of all that belongs to the egress gateway of a Sandbox: a DNS label, as a Service needs.
+
+    No child of the same Sandbox is called so; another Sandbox's may be, which is a NameConflict.
+    """
+    name = f"gateway-{sandbox_name}"
+    fits = len(name) <= _LABEL_LENGTH and "." not in name
+    return name if fits else _shortened(name).replace(".", "-")
 
 
 def workspace_claim(pod_name: str) -> str:

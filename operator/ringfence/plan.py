@@ -2,28 +2,27 @@
 
 The steps, each only when the one before was read back: wait for a node that has the profiles;
 record the uid in the status; apply the ServiceAccount, NetworkPolicy and proxy configuration; apply
-the Pod; make the Pod a second owner of the NetworkPolicy. Then nothing but status, until something
-differs.
+the egress gateway, where there is one, and wait until it serves; apply the Pod; make each Pod a
+second owner of its NetworkPolicy. Then nothing but status, until something differs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringfence import conditions, drift, isolation, names, workspace_state
+from ringfence import conditions, drift, gateway_state, isolation, names, workspace_state
 from ringfence.acceptance import Accepted, Observed, Refused, accept, is_built_as, is_ours
 from ringfence.api import Json
 from ringfence.conditions import Observation
-from ringfence.kinds import CONFIG_MAP, NETWORK_POLICY, POD, SERVICE_ACCOUNT, ApiError, Kind
+from ringfence.kinds import POD, SERVICE_ACCOUNT, ApiError, Kind
 from ringfence.nodes import any_has, profiles_of
 from ringfence.pod_state import PodState, pod_state
 from ringfence.readiness import fault, judged, patience_left
-from ringfence.resources.config_map import config_map
-from ringfence.resources.network_policy import network_policy
 from ringfence.resources.service_account import service_account
 from ringfence.settings import Settings
 from ringfence.status import Phase, Reason, SandboxStatus
+from ringfence.supports import Supports, closed, supports
 
 ALTERED_PAUSE_SECONDS: Final = 60.0
 """A Pod that admission altered is not created again at once: the webhook would do it again."""
@@ -67,8 +66,7 @@ def plan(seen: Observed, settings: Settings) -> Plan:
         case = accept(seen, settings)
     except Refused as refusal:
         return _refuse(seen, settings, refusal)
-    steps = (_await_node, _record_uid, _remove, _prepare, _start, _nudge)
-    return next((todo for step in steps if (todo := step(case))), None) or _settle(case)
+    return next((todo for step in _STEPS if (todo := step(case))), None) or _settle(case)
 
 
 def rejection(seen: Observed, error: ApiError) -> Plan:
@@ -89,23 +87,24 @@ def _refuse(seen: Observed, settings: Settings, refusal: Refused) -> Plan:
     written = _statement(seen, [ready], "Pending", _kept_details(seen))
     if refusal.reason in _UNWATCHED:
         written = replace(written, requeue_after=UNWATCHED_SECONDS)
-    pod = seen.pod
-    if pod is None or not is_ours(pod, seen.owner.uid):
-        return written
-    if refusal.reason is Reason.NAME_CONFLICT:
-        # Somebody's object stands where the fence was: the Pod must not run without it.
-        return replace(written, delete=(_removal(POD, pod),))
-    return replace(written, apply=_closed(seen, settings, pod))
+    agent, gateway = (_own_pod(seen, found) for found in (seen.children, seen.gateway))
+    if agent and refusal.reason is not Reason.NAME_CONFLICT:
+        return replace(written, apply=tuple(body for _, body, _ in _due(closed(seen, settings))))
+    # Somebody's object may stand where a fence was: no Pod must run without it. And a gateway
+    # without an agent serves nobody.
+    runs = [pod for pod in (agent, gateway) if pod and not pod["metadata"].get("deletionTimestamp")]
+    return replace(written, delete=tuple(_removal(POD, pod) for pod in runs))
+
+
+def _own_pod(seen: Observed, found: Mapping[Kind, Json]) -> Json | None:
+    """The Pod, if it is the Sandbox's."""
+    pod = found.get(POD)
+    return pod if pod and is_ours(pod, seen.owner.uid) else None
 
 
 def _kept_details(seen: Observed) -> Json:
-    return {"uid": seen.status.get("uid"), "pod_name": seen.status.get("podName")}
-
-
-def _closed(seen: Observed, settings: Settings, pod: Json) -> tuple[Json, ...]:
-    policy = network_policy(seen.owner, (), settings, pod["metadata"]["uid"])
-    present = seen.children.get(NETWORK_POLICY)
-    return (policy,) if _differs(policy, present) else ()
+    kept = {"uid": "uid", "pod_name": "podName", "gateway_pod_name": "gatewayPodName"}
+    return {field: seen.status.get(name) for field, name in kept.items()}
 
 
 # --- steps ------------------------------------------------------------------------------------
@@ -128,8 +127,12 @@ def _profiles(case: Accepted) -> Observation:
 
 
 def _record_uid(case: Accepted) -> Plan | None:
-    """The uid is in the status before anything uses it, or a restart could give it away twice."""
-    if case.seen.status.get("uid") == case.uid:
+    """The uid is in the status before anything uses it, or a restart could give it away twice.
+
+    So is the name of the gateway, or a class that changes its mode would leave one behind unseen.
+    """
+    status, gateway = case.seen.status, gateway_state.pod_name(case)
+    if status.get("uid") == case.uid and gateway in {None, status.get("gatewayPodName")}:
         return None
     return replace(_say_starting(case), again=True)
 
@@ -137,7 +140,7 @@ def _record_uid(case: Accepted) -> Plan | None:
 def _say_starting(case: Accepted) -> Plan:
     message = f"Pod {case.pod['metadata']['name']} is starting"
     state = PodState("False", Reason.STARTING, message, "Starting")
-    observations = [*conditions.observe_pod(state, None, current=True), _profiles(case)]
+    observations = [*conditions.observe_pod(state, None), _profiles(case)]
     return _statement(case.seen, observations, state.phase, _details(case, state.phase))
 
 
@@ -153,8 +156,20 @@ def _remove(case: Accepted) -> Plan | None:
     return _remove_altered(case, pod, altered) if altered else None
 
 
+def _remove_gateway(case: Accepted) -> Plan | None:
+    """A gateway that is needed no more, or of no use, or not the one that was built."""
+    pod = _own_pod(case.seen, case.seen.gateway)
+    if pod is None or pod["metadata"].get("deletionTimestamp"):
+        return None
+    if gateway_state.must_go(case, pod):
+        return Plan(delete=(_removal(POD, pod),), again=True)
+    altered = gateway_state.alterations(case, pod)
+    return _remove_altered(case, pod, altered) if altered else None
+
+
 def _remove_altered(case: Accepted, pod: Json, altered: list[str]) -> Plan:
-    message = f"the Pod differs from what was applied and was removed: {', '.join(altered)}"
+    name = pod["metadata"]["name"]
+    message = f"Pod {name} differs from what was applied and was removed: {', '.join(altered)}"
     observations = [
         Observation("Ready", "False", Reason.POD_ALTERED, message),
         Observation(_INTACT, "False", Reason.POD_ALTERED, message),
@@ -177,36 +192,26 @@ def _removal(kind: Kind, body: Json) -> Removal:
 
 
 def _prepare(case: Accepted) -> Plan | None:
-    """ServiceAccount, NetworkPolicy, proxy configuration: the Pod waits for their read-back."""
-    todo = {k: w for k, w in _supports(case).items() if _differs(w, case.seen.children.get(k))}
+    """What must be there before a Pod, which waits for its read-back."""
+    todo = _due(supports(case))
     if not todo:
         return None
-    return Plan(apply=tuple(todo.values()), events=_repairs(case, todo), again=True)
+    bodies = tuple(body for _, body, _ in todo)
+    return Plan(apply=bodies, events=_repairs(case, todo), again=True)
 
 
-def _supports(case: Accepted) -> dict[Kind, Json]:
-    pod = case.seen.pod
-    pod_uid = pod["metadata"]["uid"] if pod else None
-    wanted, owner = case.wanted, case.seen.owner
-    egress = () if fault(case) else wanted.egress  # a Pod that breaks its promise is cut off
-    return {
-        SERVICE_ACCOUNT: service_account(wanted),
-        NETWORK_POLICY: network_policy(owner, egress, case.settings, pod_uid),
-        CONFIG_MAP: config_map(wanted, case.settings),
-    }
+def _due(found: Supports) -> Supports:
+    """Those that are missing or not as built."""
+    return [(k, body, seen) for k, body, seen in found if not seen or drift.child_drift(body, seen)]
 
 
-def _differs(wanted: Json, seen: Json | None) -> bool:
-    return seen is None or bool(drift.child_drift(wanted, seen))
-
-
-def _repairs(case: Accepted, todo: dict[Kind, Json]) -> tuple[Json, ...]:
+def _repairs(case: Accepted, todo: Supports) -> tuple[Json, ...]:
     """An Event if somebody removed or edited what this generation of the spec had already."""
     if case.seen.pod is None or case.seen.status["observedGeneration"] != case.generation:
         return ()
     if fault(case) or conditions.ready_reason(case.seen.status) in _CLOSING:
         return ()
-    found = [f"{kind.kind}: {_what(case, kind, body)}" for kind, body in todo.items()]
+    found = [f"{kind.kind}: {_what(body, seen)}" for kind, body, seen in todo]
     found = [text for text in found if not text.endswith(": metadata.ownerReferences")]
     if not found:
         return ()
@@ -214,16 +219,36 @@ def _repairs(case: Accepted, todo: dict[Kind, Json]) -> tuple[Json, ...]:
     return (conditions.event(case.seen.body, "Warning", "DriftRepaired", note, case.seen.now),)
 
 
-def _what(case: Accepted, kind: Kind, wanted: Json) -> str:
-    seen = case.seen.children.get(kind)
+def _what(wanted: Json, seen: Json | None) -> str:
     return ", ".join(drift.child_drift(wanted, seen)) if seen else "was missing"
 
 
-def _start(case: Accepted) -> Plan | None:
-    if case.seen.pod is not None:
+def _start_gateway(case: Accepted) -> Plan | None:
+    if not gateway_state.is_due(case) or POD in case.seen.gateway:
         return None
+    return _make(case, gateway_state.built(case))
+
+
+def _await_gateway(case: Accepted) -> Plan | None:
+    """No Pod of the agent before its gateway serves. The pause after an alteration goes on."""
+    waits = gateway_state.is_due(case) and case.seen.pod is None and not _was_altered(case)
+    state = gateway_state.trouble(case) if waits else None
+    if state is None:
+        return None
+    if state.reason is Reason.STARTING:
+        return _say_starting(case)
+    observations = [*conditions.observe_pod(state, None), _profiles(case)]
+    return _statement(case.seen, observations, state.phase, _details(case, state.phase))
+
+
+def _start(case: Accepted) -> Plan | None:
+    return None if case.seen.pod else _make(case, case.pod)
+
+
+def _make(case: Accepted, pod: Json) -> Plan:
+    """Applies a Pod; after one that was altered, not before the pause is over."""
     if not _was_altered(case):
-        return Plan(apply=(case.pod,), again=True)
+        return Plan(apply=(pod,), again=True)
     pause = _pause_left(case)
     if pause > 0:
         return Plan(requeue_after=pause)
@@ -236,16 +261,17 @@ def _was_altered(case: Accepted) -> bool:
 
 def _nudge(case: Accepted) -> Plan | None:
     """A changed allowlist changes an annotation, or the kubelet would take a minute to notice."""
-    pod = case.seen.pod
-    if pod is None or not is_built_as(case.pod, pod) or _same_egress(case, pod):
+    wanted, pod = case.pod, case.seen.pod
+    if gateway_state.is_due(case):
+        wanted, pod = gateway_state.built(case), case.seen.gateway.get(POD)
+    if pod is None or not is_built_as(wanted, pod) or _same_egress(wanted, pod):
         return None
-    return Plan(apply=(case.pod,), again=True)
+    return Plan(apply=(wanted,), again=True)
 
 
-def _same_egress(case: Accepted, pod: Json) -> bool:
-    key = names.EGRESS_HASH_ANNOTATION
-    wanted, seen = (body["metadata"].get("annotations", {}) for body in (case.pod, pod))
-    return bool(wanted[key] == seen.get(key))
+def _same_egress(*pods: Json) -> bool:
+    annotations = (body["metadata"].get("annotations", {}) for body in pods)
+    return len({found.get(names.EGRESS_HASH_ANNOTATION) for found in annotations}) == 1
 
 
 def _pause_left(case: Accepted) -> float:
@@ -261,7 +287,7 @@ def _settle(case: Accepted) -> Plan:
     pod = case.seen.pod
     if pod is None:
         return Plan()
-    state = judged(case, pod, pod_state(pod, case.seen.now))
+    state = gateway_state.judged(case, judged(case, pod, pod_state(pod, case.seen.now)))
     if pod["metadata"].get("deletionTimestamp"):
         if _was_altered(case):
             return Plan()
@@ -280,7 +306,9 @@ def _patience_left(case: Accepted, pod: Json) -> float | None:
 
 
 def _observations(case: Accepted, pod: Json, state: PodState) -> Iterator[Observation]:
-    yield from conditions.observe_pod(state, pod, current=is_built_as(case.pod, pod))
+    outdated = [] if is_built_as(case.pod, pod) else [pod["metadata"]["name"]]
+    outdated += gateway_state.outdated(case)
+    yield from conditions.observe_pod(state, pod, outdated)
     if state.phase not in {"Succeeded", "Failed"}:
         yield _profiles(case)
     if state.phase == "Running":
@@ -291,6 +319,18 @@ def _observations(case: Accepted, pod: Json, state: PodState) -> Iterator[Observ
     elif state.reason is Reason.NETWORK_NOT_FENCED:
         yield Observation(conditions.NETWORK_FENCED, "False", state.reason, state.message)
 
+
+_STEPS: Final = (
+    _await_node,
+    _record_uid,
+    _remove,
+    _remove_gateway,
+    _prepare,
+    _start_gateway,
+    _await_gateway,
+    _start,
+    _nudge,
+)
 
 # --- status -----------------------------------------------------------------------------------
 
@@ -316,6 +356,7 @@ def _details(case: Accepted, phase: Phase) -> Json:
         "class_name": case.wanted.class_name,
         "image": case.wanted.image,
         "pod_name": case.pod["metadata"]["name"],
+        "gateway_pod_name": gateway_state.pod_name(case),
         "node_name": pod["spec"].get("nodeName") if pod else None,
         "uid": case.uid,
         "isolation": isolation.observed(

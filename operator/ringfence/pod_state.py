@@ -29,7 +29,7 @@ _CREATE_REASONS: Final = frozenset(
     {"CreateContainerError", "CreateContainerConfigError", "RunContainerError"}
 )
 _FENCE_NOT_PROVEN: Final = f"{Reason.NETWORK_NOT_FENCED}:"
-"""How the last words of the guard begin; see guard.py."""
+"""How the last words of the guard begin; see guard.py and images/proxy/wait-for-gateway."""
 _HOOK_GAVE_UP: Final = f"{Reason.NODE_AGENT_NOT_READY}:"
 """How the last words of the proxy's hook begin; see images/proxy/wait-for-proxy."""
 
@@ -81,7 +81,9 @@ def _failure(pod: Json) -> str:
     for container in _statuses(pod):
         ended = container.get("state", {}).get("terminated")
         if ended and ended.get("exitCode"):
-            return f"container {container['name']} ended with exit code {ended['exitCode']}"
+            ours = container["name"] == names.GUARD_CONTAINER and ended.get("message")
+            why = f": {ended['message'].strip()}" if ours else ""
+            return f"container {container['name']} ended with exit code {ended['exitCode']}{why}"
     return "Pod failed"
 
 
@@ -138,9 +140,16 @@ def _hint(detail: str) -> str:
 
 
 def _guarded(pod: Json) -> PodState | None:
-    """The hook of the proxy gave up, as nobody limited the Pod; the kubelet tries again."""
-    proxies = (c for c in _statuses(pod) if c["name"] == names.PROXY_CONTAINER)
-    if not any(not c.get("started") and _last_words(c, _HOOK_GAVE_UP) is not None for c in proxies):
+    """The hook of the proxy gave up, as nobody limited the Pod; the kubelet tries again.
+
+    Where the proxy has a Pod of its own, the guard waits for the limit.
+    """
+    held = [
+        c for c in _statuses(pod) if c["name"] == names.PROXY_CONTAINER and not c.get("started")
+    ]
+    if not is_proven(pod):
+        held += _guards(pod)
+    if all(_last_words(c, _HOOK_GAVE_UP) is None for c in held):
         return None
     message = (
         f"the agent container was not started, as the node agent of {pod['spec'].get('nodeName')} "
@@ -151,22 +160,30 @@ def _guarded(pod: Json) -> PodState | None:
 
 def _unfenced(pod: Json) -> PodState | None:
     """The guard gave up, as the agent could leave the Pod directly; the kubelet tries again."""
-    guards = (c for c in _statuses(pod) if c["name"] == names.GUARD_CONTAINER)
-    said = next((text for g in guards if (text := _last_words(g, _FENCE_NOT_PROVEN))), None)
+    said = next((text for g in _guards(pod) if (text := _last_words(g, _FENCE_NOT_PROVEN))), None)
     if said is None or is_proven(pod):
         return None
     message = (
-        f"the agent container was not started, as its network is not fenced: {said}; "
-        f"tried again; {nodes.WAY_OUT}"
+        f"the agent container was not started, as its network is not fenced: {said}; tried again"
+        f"{'' if has_gateway(pod) else f'; {nodes.WAY_OUT}'}"
     )
     return PodState("False", Reason.NETWORK_NOT_FENCED, message, "Starting")
 
 
+def has_gateway(pod: Json) -> bool:
+    """True if the egress proxy is not in the Pod itself."""
+    inits = pod["spec"].get("initContainers", [])
+    return all(container["name"] != names.PROXY_CONTAINER for container in inits)
+
+
 def is_proven(pod: Json) -> bool:
     """True if the guard ended well, so that the agent was let go."""
-    guards = (c for c in _statuses(pod) if c["name"] == names.GUARD_CONTAINER)
-    ended = (g.get("state", {}).get("terminated") or {} for g in guards)
+    ended = (g.get("state", {}).get("terminated") or {} for g in _guards(pod))
     return any(end.get("exitCode") == 0 for end in ended)
+
+
+def _guards(pod: Json) -> list[Json]:
+    return [c for c in _statuses(pod) if c["name"] == names.GUARD_CONTAINER]
 
 
 def _last_words(container: Json, prefix: str) -> str | None:

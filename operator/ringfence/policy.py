@@ -33,6 +33,13 @@ class Effective:
     role_arn: str | None
     app_armor: str | None
     """AppArmor profile that the Pod asks for; None: none."""
+    gateway_address: str | None = None
+    """Address of the egress gateway; None while it is not known, and for a sidecar."""
+
+    @property
+    def behind_gateway(self) -> bool:
+        """True if the egress proxy gets a Pod of its own."""
+        return self.rules.egress.mode == "Gateway"
 
 
 class CeilingExceeded(Invalid):

@@ -4,17 +4,26 @@ It decides nothing itself. Whatever fails is tried again with backoff by the wor
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from ringfence import names
-from ringfence.acceptance import Observed
+from ringfence.acceptance import Observed, may_have_gateway
 from ringfence.api import Json
 from ringfence.books import Books
 from ringfence.freshness import version
-from ringfence.kinds import CHILDREN, SANDBOX, SANDBOX_CLASS, Api, ApiError, Kind, kind_of
+from ringfence.kinds import (
+    CHILDREN,
+    GATEWAY_CHILDREN,
+    SANDBOX,
+    SANDBOX_CLASS,
+    Api,
+    ApiError,
+    Kind,
+    kind_of,
+)
 from ringfence.plan import Plan, plan, rejection
 from ringfence.settings import Settings
 from ringfence.uids import Uids
@@ -89,17 +98,25 @@ class Reconciler:
             self._forget(key)
             return None
         owner = self._owners[key] = body["metadata"]["uid"]
-        classes, children = await asyncio.gather(self._read_classes(body), self._children(key))
+        children = self._read(CHILDREN, key.namespace, names.child_name(key.name))
+        classes, found = await asyncio.gather(self._read_classes(body), children)
         uid = self._uids.claim(owner, body.get("status", {}).get("uid"))
         return Observed(
             body=body,
             classes=classes,
-            children=children,
+            children=found,
             uid=uid,
             now=self._clock(),
             nodes=self._books.heartbeats.nodes,
             policies=self._books.policies.of_namespace(key.namespace),
+            gateway=await self._gateway(key, body, classes),
         )
+
+    async def _gateway(self, key: Key, body: Json, classes: tuple[Json, ...]) -> dict[Kind, Json]:
+        """Asked for only where there may be one: three calls of each pass."""
+        if not may_have_gateway(body, classes):
+            return {}
+        return await self._read(GATEWAY_CHILDREN, key.namespace, names.gateway_name(key.name))
 
     def _forget(self, key: Key) -> None:
         owner = self._owners.pop(key, None)
@@ -115,33 +132,28 @@ class Reconciler:
             return self._classes
         return tuple(c for c in self._classes if c["metadata"]["name"] == name)
 
-    async def _children(self, key: Key) -> dict[Kind, Json]:
-        name = names.child_name(key.name)
-        found = await asyncio.gather(
-            *(self._api.get(kind, key.namespace, name) for kind in CHILDREN)
-        )
-        return {k: body for k, body in zip(CHILDREN, found, strict=True) if body is not None}
+    async def _read(self, kinds: Sequence[Kind], namespace: str, name: str) -> dict[Kind, Json]:
+        found = await asyncio.gather(*(self._api.get(kind, namespace, name) for kind in kinds))
+        return {k: body for k, body in zip(kinds, found, strict=True) if body is not None}
 
     async def _write(self, seen: Observed, todo: Plan) -> Observed:
         """Writes the step; what the API server answers is the state that the next step reads."""
         try:
-            children = await self._write_children(seen, todo)
+            after = await self._write_children(seen, todo)
         except ApiError as error:
             if error.status in _REFUSALS:
                 await self._write_status(seen, rejection(seen, error))
             raise
-        body = await self._write_status(seen, todo)
-        return replace(seen, body=body, children=children)
+        return replace(after, body=await self._write_status(seen, todo))
 
-    async def _write_children(self, seen: Observed, todo: Plan) -> dict[Kind, Json]:
-        children = dict(seen.children)
+    async def _write_children(self, seen: Observed, todo: Plan) -> Observed:
+        namespace = seen.owner.namespace
         for removal in todo.delete:
-            namespace = seen.owner.namespace
             await self._api.delete(removal.kind, namespace, removal.name, removal.uid)
-            del children[removal.kind]
+            seen = seen.without_object(removal.kind, removal.name)
         for body in todo.apply:
-            children[kind_of(body)] = await self._api.apply(body)
-        return children
+            seen = seen.with_object(kind_of(body), await self._api.apply(body))
+        return seen
 
     async def _write_status(self, seen: Observed, todo: Plan) -> Json:
         """The status first: an Event tells of a transition that is on record."""
@@ -155,4 +167,4 @@ class Reconciler:
 
 def _versions(seen: Observed) -> Iterator[str]:
     yield version(seen.body)
-    yield from (version(child) for child in seen.children.values())
+    yield from (version(child) for child in (*seen.children.values(), *seen.gateway.values()))

@@ -82,11 +82,13 @@ class Reason(StrEnum):
     NOT_VERIFIED = "NotVerified"
     """The node agent has not read it yet."""
     NETWORK_NOT_FENCED = "NetworkNotFenced"
-    """The guard could not prove that the agent leaves the Pod by the proxy alone."""
+    """The guard could not prove that the agent has no way out but its proxy."""
     NETWORK_FENCED = "NetworkFenced"
-    """The guard proved it before the agent started, and the packet filter is still in place."""
+    """The guard proved it before the agent started, and nothing speaks against it since."""
     POLICY_WIDENED = "PolicyWidened"
     """A foreign NetworkPolicy selects the Pod and opens what the Sandbox's own one closes."""
+    GATEWAY_NOT_READY = "GatewayNotReady"
+    """The Pod runs, but its egress gateway does not: its network is closed meanwhile."""
 
 
 class IsolationReason(StrEnum):
@@ -114,6 +116,8 @@ class IsolationReason(StrEnum):
     """NetworkPolicy and proxy are in place; no rule inside the Pod tells agent and proxy apart."""
     POLICY_WIDENED = "PolicyWidened"
     """A foreign NetworkPolicy opens what the Sandbox's own one closes."""
+    GATEWAY_FENCED = "GatewayFenced"
+    """The proxy has a Pod of its own, the only one within reach; the guard found it so."""
     DISABLED_BY_CLASS = "DisabledByClass"
     """The class turns it off."""
     NOT_DETECTED = "NotDetected"
@@ -183,6 +187,9 @@ class SandboxStatus(Model):
     class_name: str | None = Field(default=None, description="SandboxClass in force.")
     image: str | None = Field(default=None, description="Image of the agent container.")
     pod_name: str | None = Field(default=None, description="Pod of this Sandbox.")
+    gateway_pod_name: str | None = Field(
+        default=None, description="Pod of the egress gateway, if the class asks for one."
+    )
     node_name: str | None = Field(default=None, description="Node that the Pod runs on.")
     uid: int | None = Field(
         default=None,

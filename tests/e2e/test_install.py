@@ -214,15 +214,21 @@ def test_operator_pod_passes_pod_security_restricted(server: BareApiServer) -> N
 # --- the admission policy -------------------------------------------------------------------
 
 OPERATOR = "--as=system:serviceaccount:ringfence-system:ringfence-operator"
-UID = "ringfence.dev/sandbox-uid"
+LABELS = ("ringfence.dev/sandbox-uid", "ringfence.dev/gateway-uid")
 REFUSED = re.escape("only the Ringfence operator may create a Pod with the label")
 
 
+@pytest.fixture(params=LABELS)
+def label(request: pytest.FixtureRequest) -> str:
+    """A label by which policies select."""
+    return str(request.param)
+
+
 @pytest.fixture
-def guarded(server: BareApiServer) -> BareApiServer:
+def guarded(server: BareApiServer, label: str) -> BareApiServer:
     """A server on which the policy is in force, with Pods `ours` (labelled) and `plain`."""
     _install(server)
-    labelled = _pod("probe", {UID: "x"})
+    labelled = _pod("probe", {label: "x"})
 
     def in_force() -> bool:
         try:
@@ -232,7 +238,7 @@ def guarded(server: BareApiServer) -> BareApiServer:
         return False
 
     wait_until("the admission policy", in_force, 30)
-    server.create(_pod("ours", {UID: "u1"}), OPERATOR)
+    server.create(_pod("ours", {label: "u1"}), OPERATOR)
     server.create(_pod("plain", {"app": "x"}))
     return server
 
@@ -248,26 +254,28 @@ def _patch(server: BareApiServer, pod: str, body: Json, *flags: str) -> str:
     return server.kubectl(*words, *flags)
 
 
-def test_nobody_but_the_operator_makes_a_pod_pass_for_a_sandboxs(guarded: BareApiServer) -> None:
+def test_nobody_but_the_operator_makes_a_pod_pass_for_a_sandboxs(
+    guarded: BareApiServer, label: str
+) -> None:
     for value in ("u1", ""):
         with pytest.raises(ClusterError, match=REFUSED):
-            guarded.create(_pod("forged", {UID: value}))
+            guarded.create(_pod("forged", {label: value}))
     for flags in ((), ("--subresource=status",)):
         with pytest.raises(ClusterError, match=REFUSED):
-            _patch(guarded, "plain", {"metadata": {"labels": {UID: "u1"}}}, *flags)
+            _patch(guarded, "plain", {"metadata": {"labels": {label: "u1"}}}, *flags)
 
 
 def test_nobody_but_the_operator_takes_a_sandbox_pod_out_of_its_fence(
-    guarded: BareApiServer,
+    guarded: BareApiServer, label: str
 ) -> None:
     for value in (None, "u2"):
         for flags in ((), ("--subresource=status",)):
             with pytest.raises(ClusterError, match=REFUSED):
-                _patch(guarded, "ours", {"metadata": {"labels": {UID: value}}}, *flags)
+                _patch(guarded, "ours", {"metadata": {"labels": {label: value}}}, *flags)
     for path in ("pods/ours/binding", "bindings"):
         with pytest.raises(ClusterError, match=REFUSED):
-            _bind(guarded, path, {UID: "u2"})
-    assert guarded.get("pod", "ours")["metadata"]["labels"][UID] == "u1"
+            _bind(guarded, path, {label: "u2"})
+    assert guarded.get("pod", "ours")["metadata"]["labels"][label] == "u1"
 
 
 def test_scheduler_kubelet_and_other_writers_are_not_disturbed(guarded: BareApiServer) -> None:
@@ -287,3 +295,36 @@ def _bind(server: BareApiServer, path: str, labels: dict[str, str]) -> str:
     }
     raw = f"/api/v1/namespaces/default/{path}"
     return server.kubectl("create", "--raw", raw, "-f", "-", stdin=json.dumps(body))
+
+
+def _service(name: str, **spec: Any) -> Json:
+    owner = {"apiVersion": "ringfence.dev/v1alpha1", "kind": "Sandbox", "name": "x", "uid": "u1"}
+    metadata = {"name": name, "namespace": "default", "ownerReferences": [owner]}
+    own = {"selector": {"ringfence.dev/gateway-uid": "u1"}, "ports": [{"port": 3128}]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": own | spec}
+
+
+@pytest.mark.parametrize("label", LABELS[:1], indirect=True)
+def test_operator_makes_no_service_that_could_draw_traffic_to_itself(
+    guarded: BareApiServer,
+) -> None:
+    hostile: list[Json] = [
+        {"type": "NodePort"},
+        {"type": "LoadBalancer"},
+        {"externalIPs": ["203.0.113.10"]},
+        {"type": "ExternalName", "externalName": "evil.example", "selector": {}},
+        {"selector": {"app": "x"}},
+        {"selector": {"ringfence.dev/gateway-uid": "u1", "app": "x"}},
+        {"selector": {}},
+    ]
+    for spec in hostile:
+        with pytest.raises(ClusterError, match="may make no Service but one inside the cluster"):
+            guarded.create(_service("trap", **spec), OPERATOR, "--dry-run=server")
+    guarded.create(_service("gateway-x"), OPERATOR)
+    others = _service("others", selector={"app": "x"})
+    del others["metadata"]["ownerReferences"]
+    guarded.create(others)
+    change = json.dumps({"spec": {"selector": {"app": None, "ringfence.dev/gateway-uid": "u1"}}})
+    with pytest.raises(ClusterError, match="may change no Service but its own"):
+        guarded.kubectl("patch", "service", "others", "--type=merge", "-p", change, OPERATOR)
+    guarded.kubectl("delete", "service", "gateway-x", "others")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from ringfence.api import Json
-from ringfence.kinds import POD, SANDBOX, ApiError, Kind, kind_of
+from ringfence.kinds import POD, SANDBOX, SERVICE, ApiError, Kind, kind_of
 
 Fault = Callable[[str, Kind], ApiError | None]
 
@@ -61,7 +61,20 @@ class FakeKube:
         old = self.objects.get((kind, meta["namespace"], meta["name"]))
         kept = {k: old["metadata"][k] for k in ("uid", "creationTimestamp")} if old else {}
         status = {"status": old["status"]} if old and "status" in old else {}
-        return self.put(kind, {**obj, **status, "metadata": {**meta, **kept}})
+        merged = {**obj, **status, "metadata": {**meta, **kept}}
+        return self.put(kind, self._with_address(merged, old) if kind == SERVICE else merged)
+
+    def _with_address(self, service: Json, old: Json | None) -> Json:
+        """A Service keeps its address, gets the one that it asks for, or the next one."""
+        kept = old["spec"].get("clusterIP") if old else None
+        asked: str | None = service["spec"].get("clusterIP")
+        if kept and asked and kept != asked:
+            raise ApiError(422, "Invalid", "spec.clusterIPs[0]: field is immutable")
+        address = asked or kept or f"10.96.1.{self._serial % 250 + 1}"
+        return {
+            **service,
+            "spec": {**service["spec"], "clusterIP": address, "clusterIPs": [address]},
+        }
 
     async def create(self, obj: Json) -> Json:
         kind, meta = kind_of(obj), obj["metadata"]

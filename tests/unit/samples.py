@@ -110,6 +110,12 @@ def verified() -> list[Json]:
     return [written(type_) for type_ in READ_BACK]
 
 
+def verified_behind_gateway() -> list[Json]:
+    """The same for a Pod without a packet filter, which it then says."""
+    unasked = written(names.NETWORK_CONDITION, "Unknown", reason="NotAskedFor")
+    return [unasked if c["type"] == names.NETWORK_CONDITION else c for c in verified()]
+
+
 def accepted(body: Json | None = None, rules: Json | None = None) -> Effective:
     parsed = SandboxClass.parse(rules or sandbox_class())
     wanted = effective(Sandbox.parse(body or sandbox()), parsed)

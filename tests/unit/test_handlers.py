@@ -16,11 +16,11 @@ from ringfence.api import Json
 from ringfence.books import Books
 from ringfence.handlers import CHILD_SELECTOR, Intake, owner_key, watch
 from ringfence.kinds import (
-    CHILDREN,
     NETWORK_POLICY,
     SANDBOX,
     SANDBOX_CLASS,
     SANDBOX_NODE,
+    WATCHED,
     collection_path,
 )
 from ringfence.resync import Known
@@ -28,7 +28,7 @@ from ringfence.workqueue import Key, WorkQueue
 from samples import sandbox_node
 
 KEY = Key("ns", "a")
-WATCHED = (SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *CHILDREN)
+ALL_WATCHED = (SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *WATCHED)
 
 
 class Watching:
@@ -75,7 +75,7 @@ class Watching:
                     await task
 
     async def watches_all(self) -> None:
-        await until(lambda: all(self.server.watching(kind.plural) for kind in WATCHED))
+        await until(lambda: all(self.server.watching(kind.plural) for kind in ALL_WATCHED))
 
     async def next_keys(self, count: int = 1) -> set[Key]:
         await until(lambda: len(set(self.keys)) >= count)
@@ -130,7 +130,7 @@ async def test_a_sandbox_is_queued_when_it_exists_comes_changes_and_goes(
         assert watching.known.keys() == {Key("ns", "before")}
 
 
-@pytest.mark.parametrize("kind", CHILDREN, ids=lambda kind: kind.plural)
+@pytest.mark.parametrize("kind", WATCHED, ids=lambda kind: kind.plural)
 async def test_a_touched_child_has_its_sandbox_queued(server: FakeApiServer, kind: Any) -> None:
     async with Watching(server).started() as watching:
         server.put(kind.plural, _child("a"))
@@ -144,7 +144,7 @@ async def test_foreign_pods_are_filtered_out_by_the_server(server: FakeApiServer
         server.put("pods", {"metadata": {"namespace": "ns", "name": "foreign"}})
         server.put("pods", _child())
         assert await watching.next_keys() == {KEY}
-    children = {collection_path(kind) for kind in CHILDREN if kind != NETWORK_POLICY}
+    children = {collection_path(kind) for kind in WATCHED if kind != NETWORK_POLICY}
     reads = [request for request in server.requests if request.path in children]
     assert len(reads) >= 2 * len(children)
     assert {r.query.get("labelSelector") for r in reads} == {CHILD_SELECTOR}
@@ -243,7 +243,7 @@ async def test_watching_writes_nothing_and_asks_for_nothing_but_list_and_watch(
         await watching.next_keys(20)
     assert server.writes == 0
     assert {r.method for r in server.requests} == {"GET"}
-    plurals = {kind.plural for kind in WATCHED}
+    plurals = {kind.plural for kind in ALL_WATCHED}
     asked = {what.split(" ")[1] for what in server.counts}
     assert asked == plurals
 

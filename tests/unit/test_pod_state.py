@@ -19,7 +19,51 @@ def _waiting(reason: str, message: str = "", **more: Any) -> Json:
     return _pod(phase="Pending", containerStatuses=[{"name": "agent", "state": state, **more}])
 
 
+def _held(container: str, words: str, **more: Any) -> Json:
+    """A Pod whose guard gave up with these words, and waits to be started again."""
+    last = {"terminated": {"exitCode": 1, "message": f"{words}\n"}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    status = {"name": container, "state": waiting, "lastState": last, **more}
+    return _pod(phase="Pending", initContainerStatuses=[status])
+
+
+NO_LIMIT = "NodeAgentNotReady: no limit on processes after 60 s"
+OPEN = "NetworkNotFenced: the Pod reaches the API server (10.96.0.1:443), which no Sandbox may"
+
 ROWS: dict[str, tuple[Json, str, str]] = {
+    "sidecar without limits": (
+        _held("egress-proxy", NO_LIMIT, started=False),
+        "NodeAgentNotReady",
+        "has not limited the Pod's processes",
+    ),
+    "guard without limits": (_held("guard", NO_LIMIT), "NodeAgentNotReady", "tried again"),
+    "open network": (_held("guard", OPEN), "NetworkNotFenced", "the API server (10.96.0.1:443)"),
+    "words of an agent": (_held("agent", OPEN), "ContainerCrashing", "ends again and again"),
+    "guard that had one try": (
+        _pod(
+            phase="Failed",
+            initContainerStatuses=[
+                {"name": "guard", "state": {"terminated": {"exitCode": 1, "message": OPEN}}}
+            ],
+        ),
+        "PodFailed",
+        f"exit code 1: {OPEN}",
+    ),
+    "what a guard said before it ended well": (
+        _pod(
+            phase="Running",
+            conditions=[{"type": "Ready", "status": "True"}],
+            initContainerStatuses=[
+                {
+                    "name": "guard",
+                    "state": {"terminated": {"exitCode": 0}},
+                    "lastState": {"terminated": {"message": OPEN}},
+                }
+            ],
+        ),
+        "PodReady",
+        "kubectl exec demo",
+    ),
     "new": (_pod(), "Starting", "is starting"),
     "unschedulable": (
         _pod(

@@ -6,13 +6,23 @@ from fake_kube import FakeKube
 from ringfence.api import Json
 from ringfence.books import Books
 from ringfence.kinds import POD, SANDBOX, SANDBOX_CLASS, Kind
+from ringfence.pod_state import has_gateway
 from ringfence.reconcile import Reconciler
 from ringfence.uids import Uids
 from ringfence.workqueue import Key
-from samples import NOW, SETTINGS, running, sandbox, sandbox_class, sandbox_node, verified
+from samples import (
+    NOW,
+    SETTINGS,
+    running,
+    sandbox,
+    sandbox_class,
+    sandbox_node,
+    verified,
+    verified_behind_gateway,
+)
 
 KEY = Key("agents", "demo")
-
+GATEWAY = "gateway-demo"
 
 VOLUME_WAITS = (
     "0/1 nodes are available: waiting for ephemeral volume controller to create the claim.",
@@ -77,11 +87,23 @@ class World:
         stored["metadata"]["generation"] += 1
         self.kube.put(SANDBOX, {**stored, "spec": spec})
 
+    def gateway_child(self, kind: Kind) -> Json:
+        return self.kube.objects[kind, KEY.namespace, GATEWAY]
+
+    def has_gateway(self) -> bool:
+        return (POD, KEY.namespace, GATEWAY) in self.kube.objects
+
+    def run_gateway(self) -> None:
+        """Plays scheduler and kubelet for the gateway's Pod, on another node."""
+        pod = self.gateway_child(POD)
+        pod["spec"]["nodeName"] = "node-2"
+        pod["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+
     def run_pod(self) -> None:
         """Plays scheduler, kubelet and node agent."""
         pod = self.child(POD)
         pod["spec"]["nodeName"] = "node-1"
-        pod["status"] = running(*verified())
+        pod["status"] = running(*(verified_behind_gateway() if has_gateway(pod) else verified()))
 
 
 async def ready_in_steps() -> World:

@@ -78,14 +78,14 @@ def sandbox_pod(body: Json) -> SandboxPod:
     """The Pod in `body`."""
     spec, status, meta = body["spec"], body.get("status", {}), body["metadata"]
     agent = _named(spec.get("containers", []), names.AGENT_CONTAINER)
-    proxy = _named(spec.get("initContainers", []), names.PROXY_CONTAINER)
+    inits = spec.get("initContainers", [])
     context = agent.get("securityContext", {})
     return SandboxPod(
         uid=meta["uid"],
         namespace=meta["namespace"],
         name=meta["name"],
-        limits=_limits(proxy),
-        fence=_fence(proxy),
+        limits=_limits(inits),
+        fence=_fence(_named(inits, names.PROXY_CONTAINER)),
         agent_uid=context.get("runAsUser"),
         user_namespace=spec.get("hostUsers") is False,
         seccomp_profile=_localhost(context.get("seccompProfile")),
@@ -121,8 +121,11 @@ def _own_conditions(status: Json) -> Iterable[Json]:
     return (c for c in status.get("conditions", []) if c["type"].startswith(f"{names.GROUP}/"))
 
 
-def _limits(proxy: Json) -> Limits | None:
-    variable = _named(proxy.get("env", []), names.LIMITS_VARIABLE)
+def _limits(inits: Iterable[Json]) -> Limits | None:
+    """From the proxy or, where that has a Pod of its own, from the guard."""
+    ours = (_named(inits, name) for name in (names.PROXY_CONTAINER, names.GUARD_CONTAINER))
+    found = (_named(container.get("env", []), names.LIMITS_VARIABLE) for container in ours)
+    variable = next((variable for variable in found if variable), {})
     try:
         return _parsed_limits(json.loads(variable.get("value", "")))
     except (ValueError, TypeError, KeyError, AttributeError):

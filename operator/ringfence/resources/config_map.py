@@ -1,6 +1,7 @@
 """The ConfigMap that holds the egress proxy's configuration. Pure.
 
-Only the sidecar mounts it. A new allowlist changes this object and not the Pod: the proxy reloads.
+Only the proxy's container mounts it. A new allowlist changes this object and not the Pod: the proxy
+reloads.
 """
 
 from functools import lru_cache
@@ -16,16 +17,22 @@ _KEPT_ALLOWLISTS: Final = 256
 """Most Sandboxes share their class's list; writing the YAML anew costs 25 ms."""
 
 
-def config_map(wanted: Effective, settings: Settings) -> Json:
-    """The proxy's files, one key each."""
+def config_map(wanted: Effective, settings: Settings, listen: str = egress.PROXY_ADDRESS) -> Json:
+    """The proxy's files, one key each.
+
+    Args:
+        wanted: The accepted Sandbox.
+        settings: The installation.
+        listen: Address that the proxy listens on.
+    """
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(wanted.sandbox.metadata),
-        "data": dict(_files(wanted.egress, settings.resolver)),
+        "data": dict(_files(wanted.egress, settings.resolver, listen)),
     }
 
 
 @lru_cache(maxsize=_KEPT_ALLOWLISTS)
-def _files(allow: tuple[EgressRule, ...], resolver: str) -> dict[str, str]:
-    return egress.envoy_files(allow, resolver=resolver)
+def _files(allow: tuple[EgressRule, ...], resolver: str, listen: str) -> dict[str, str]:
+    return egress.envoy_files(allow, resolver=resolver, listen=listen)

@@ -13,6 +13,7 @@ from ringfence.resources import envoy, envoy_common, envoy_refusal, envoy_tunnel
 
 CONFIG_DIRECTORY = "/etc/envoy"
 PROXY_ADDRESS = envoy_common.PROXY_ADDRESS
+GATEWAY_ADDRESS = envoy_common.GATEWAY_ADDRESS
 PROXY_PORT = envoy_common.PROXY_PORT
 
 
@@ -26,7 +27,11 @@ def _hosts_by_port(allow: Sequence[EgressRule]) -> Mapping[int, list[str]]:
 
 
 def envoy_files(
-    allow: Sequence[EgressRule], *, resolver: str, directory: str = CONFIG_DIRECTORY
+    allow: Sequence[EgressRule],
+    *,
+    resolver: str,
+    directory: str = CONFIG_DIRECTORY,
+    listen: str = PROXY_ADDRESS,
 ) -> dict[str, str]:
     """Return the proxy's configuration files, by file name.
 
@@ -37,6 +42,7 @@ def envoy_files(
         allow: what may be reached; nothing at all when empty.
         resolver: IP address of the only DNS server that the proxy asks, on port 53.
         directory: where the proxy finds these files.
+        listen: IP address that the proxy listens on: loopback as a sidecar, any as a gateway.
 
     Returns:
         File name to YAML text, fit for the data of a ConfigMap.
@@ -46,7 +52,7 @@ def envoy_files(
     clusters = [envoy_refusal.cluster(), *envoy_tunnel.clusters(resolver)]
     documents = {
         "envoy.yaml": envoy.bootstrap(directory, clusters),
-        "lds.yaml": envoy_common.resources([envoy.listener(directory), *inner]),
+        "lds.yaml": envoy_common.resources([envoy.listener(directory, listen), *inner]),
         "rds.yaml": envoy_common.resources([envoy.routes(by_port)]),
     }
     return {name: yaml.safe_dump(body, sort_keys=False) for name, body in documents.items()}

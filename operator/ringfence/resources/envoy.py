@@ -1,6 +1,6 @@
 """Envoy resources (v3 API) of the egress proxy, as plain dictionaries.
 
-A CONNECT request passes two listeners. `egress` on loopback reads the request and compares its
+A CONNECT request passes two listeners. `egress` on a port reads the request and compares its
 target with the allowlist; then the internal listener `tunnel` reads the TLS ClientHello inside the
 tunnel, insists that its server name is the CONNECT target, resolves it, checks the address and
 splices bytes. TLS is never terminated. It must not decide what is allowed: that is `egress.py`.
@@ -18,7 +18,6 @@ from ringfence.resources.envoy_common import (
     IDLE_SECONDS,
     MAX_CONNECTIONS,
     MAX_HEAP_BYTES,
-    PROXY_ADDRESS,
     PROXY_PORT,
     HostsByPort,
     Json,
@@ -148,9 +147,9 @@ def _connection_manager(directory: str) -> Json:
     )
 
 
-def listener(directory: str) -> Json:
-    """Return the listener on loopback that answers CONNECT requests."""
-    address = {"address": PROXY_ADDRESS, "port_value": PROXY_PORT}
+def listener(directory: str, listen: str) -> Json:
+    """Return the listener that answers CONNECT requests, on the one address with an open port."""
+    address = {"address": listen, "port_value": PROXY_PORT}
     return typed(
         "config.listener.v3.Listener",
         name="egress",

@@ -11,6 +11,7 @@ Json = dict[str, Any]
 HostsByPort = Mapping[int, Sequence[str]]
 
 PROXY_ADDRESS = "127.0.0.1"
+GATEWAY_ADDRESS = "0.0.0.0"  # noqa: S104 - of a Pod's own network namespace, fenced by a NetworkPolicy
 PROXY_PORT = 3128
 
 # Limits. The proxy serves one Sandbox: what a busy `pip` or `npm` opens fits ten times over.

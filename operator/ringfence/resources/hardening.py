@@ -21,7 +21,7 @@ def harden(pod: Json, rules: SandboxClassSpec, profiles: Profiles, uid: int) -> 
         pod: A Pod whose containers are named as in names.py.
         rules: Spec of the class.
         profiles: What the agent container is confined by.
-        uid: User id of the agent container.
+        uid: User id of all containers but the proxy.
     """
     spec = {k: v for k, v in pod["spec"].items() if k not in _FORBIDDEN}
     spec |= _pod_fields(rules, uid)
@@ -96,8 +96,9 @@ def _without_profiles(pod: Json) -> dict[str, str]:
 
 
 def _annotations(spec: Json, app_armor: str | None) -> dict[str, str]:
+    """One for each container: the API server refuses one that names no container."""
     if not app_armor:
         return {}
-    containers = [*spec["initContainers"], *spec["containers"]]
-    default = {APPARMOR_ANNOTATION + c["name"]: "runtime/default" for c in containers}
-    return default | {APPARMOR_ANNOTATION + names.AGENT_CONTAINER: f"localhost/{app_armor}"}
+    own = {names.AGENT_CONTAINER: f"localhost/{app_armor}"}
+    present = [c["name"] for c in (*spec["initContainers"], *spec["containers"])]
+    return {APPARMOR_ANNOTATION + name: own.get(name, "runtime/default") for name in present}

@@ -1,12 +1,17 @@
-"""The NetworkPolicy of a Sandbox: nothing in, and out only what its egress proxy needs. Pure.
+"""The NetworkPolicies of a Sandbox: nothing in, and out only what its egress proxy needs. Pure.
 
 NetworkPolicy cannot tell the containers of one Pod apart; that only the proxy uses this way out is
-the business of the packet filter inside the Pod.
+the business of the packet filter inside the Pod. It tells Pods apart: where the proxy has a Pod of
+its own, each of the two gets a policy, and the agent's Pod reaches that other Pod and nothing else.
 """
+
+from collections.abc import Sequence
+from typing import Final
 
 from ringfence import allowlist, names
 from ringfence.api import EgressRule, Json, ObjectMeta
-from ringfence.resources.metadata import metadata
+from ringfence.resources.envoy_common import PROXY_PORT
+from ringfence.resources.metadata import gateway_metadata, metadata
 from ringfence.settings import Settings
 
 
@@ -22,20 +27,59 @@ def network_policy(
         pod_uid: uid of the running Pod. It becomes a second owner, so that the policy outlives the
             Sandbox until the Pod is really gone; the garbage collector keeps no other order.
     """
-    policy: Json = {
+    return _policy(
+        metadata(owner, pod_uid=pod_uid),
+        selects={names.SANDBOX_UID_LABEL: owner.uid},
+        egress=_egress(allow, settings),
+    )
+
+
+def behind_gateway_policy(owner: ObjectMeta, pod_uid: str | None) -> Json:
+    """Deny-all plus the way to the Sandbox's own egress gateway; the agent's Pod has no DNS."""
+    return _policy(
+        metadata(owner, pod_uid=pod_uid),
+        selects={names.SANDBOX_UID_LABEL: owner.uid},
+        egress=[{"to": [_pods({names.GATEWAY_UID_LABEL: owner.uid})], "ports": [_PROXY_PORT]}],
+    )
+
+
+def gateway_policy(
+    owner: ObjectMeta, allow: tuple[EgressRule, ...], settings: Settings, pod_uid: str | None
+) -> Json:
+    """The egress gateway: in from its Sandbox alone, and the proxy's way out.
+
+    The arguments are those of `network_policy`, for the Pod of the gateway.
+    """
+    return _policy(
+        gateway_metadata(owner, pod_uid=pod_uid),
+        selects={names.GATEWAY_UID_LABEL: owner.uid},
+        ingress=[{"from": [_pods({names.SANDBOX_UID_LABEL: owner.uid})], "ports": [_PROXY_PORT]}],
+        egress=_egress(allow, settings),
+    )
+
+
+_PROXY_PORT: Final = {"protocol": "TCP", "port": PROXY_PORT}
+
+
+def _policy(
+    meta: Json, *, selects: dict[str, str], egress: list[Json], ingress: Sequence[Json] = ()
+) -> Json:
+    return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": metadata(owner),
+        "metadata": meta,
         "spec": {
-            "podSelector": {"matchLabels": {names.SANDBOX_UID_LABEL: owner.uid}},
+            "podSelector": {"matchLabels": selects},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [],
-            "egress": _egress(allow, settings),
+            "ingress": list(ingress),
+            "egress": egress,
         },
     }
-    if pod_uid:
-        policy["metadata"]["ownerReferences"].append(_pod_reference(owner, pod_uid))
-    return policy
+
+
+def _pods(labels: dict[str, str]) -> Json:
+    """Pods of the same namespace."""
+    return {"podSelector": {"matchLabels": labels}}
 
 
 def _egress(rules: tuple[EgressRule, ...], settings: Settings) -> list[Json]:
@@ -64,13 +108,4 @@ def _to_public_ipv4(ports: list[int]) -> Json:
     return {
         "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": denied}}],
         "ports": [{"protocol": "TCP", "port": port} for port in ports],
-    }
-
-
-def _pod_reference(owner: ObjectMeta, pod_uid: str) -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "name": names.child_name(owner.name),
-        "uid": pod_uid,
     }

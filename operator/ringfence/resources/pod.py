@@ -14,6 +14,7 @@ from ringfence.policy import Effective
 from ringfence.resources import egress, workspace
 from ringfence.resources.environment import environment
 from ringfence.resources.fence import fence_variable, guard, is_fenced
+from ringfence.resources.gateway_guard import gateway_guard
 from ringfence.resources.hardening import harden
 from ringfence.resources.limits import limits_variable
 from ringfence.resources.metadata import metadata
@@ -24,7 +25,7 @@ GRACE_SECONDS: Final = 10
 """Time between SIGTERM and SIGKILL; agents keep nothing that a longer one would save."""
 
 _OPTIONAL_ANNOTATIONS: Final = {
-    # IRSA's webhook would mount the token and set AWS_* in every container; the agent gets none.
+    # IRSA's webhook would mount the token and set AWS_* in every container; only the proxy gets it.
     "eks.amazonaws.com/skip-containers": f"{names.AGENT_CONTAINER},{names.GUARD_CONTAINER}",
     # Argo CD calls Pods with restartPolicy Never "Progressing" until they end.
     "argocd.argoproj.io/ignore-restart-policy": "true",
@@ -41,6 +42,11 @@ def pod(wanted: Effective, settings: Settings, uid: int) -> Json:
     """
     profiles = Profiles(settings.seccomp_profile, wanted.app_armor)
     body = harden(_pod(wanted, settings, profiles), wanted.rules, profiles, uid)
+    return with_hashes(body, wanted)
+
+
+def with_hashes(body: Json, wanted: Effective) -> Json:
+    """The Pod with what tells later whether it was built from the same spec and allowlist."""
     body["metadata"]["annotations"] |= {
         names.SPEC_HASH_ANNOTATION: _short_hash(body["spec"]),
         names.EGRESS_HASH_ANNOTATION: _short_hash([r.model_dump() for r in wanted.egress]),
@@ -58,7 +64,7 @@ def _pod(wanted: Effective, settings: Settings, profiles: Profiles) -> Json:
         "serviceAccountName": names.child_name(wanted.sandbox.metadata.name),
         "restartPolicy": wanted.sandbox.spec.restart_policy,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "initContainers": [_proxy(wanted, settings), *_guards(wanted, settings)],
+        "initContainers": _init_containers(wanted, settings),
         "containers": [_agent(wanted)],
         "volumes": _volumes(wanted),
         **placement(wanted.rules, profiles),
@@ -110,12 +116,19 @@ def _proxy(wanted: Effective, settings: Settings) -> Json:
     """
     hook = egress.wait_args(limits=wanted.rules.runtime_class_name is None)
     return {
+        **proxy(settings, hook),
+        "restartPolicy": "Always",
+        "env": _node_variables(wanted, settings),
+    }
+
+
+def proxy(settings: Settings, hook: list[str]) -> Json:
+    """Envoy, in whichever Pod; its container has started once the hook ends well."""
+    return {
         "name": names.PROXY_CONTAINER,
         "image": settings.proxy_image,
         "imagePullPolicy": "IfNotPresent",
-        "restartPolicy": "Always",
         "command": egress.envoy_args(),
-        "env": _node_variables(wanted, settings),
         "lifecycle": {"postStart": {"exec": {"command": hook}}},
         "resources": {
             "limits": {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "64Mi"},
@@ -134,8 +147,11 @@ def _node_variables(wanted: Effective, settings: Settings) -> list[Json]:
     return [limits_variable(wanted), *fences]
 
 
-def _guards(wanted: Effective, settings: Settings) -> list[Json]:
-    return [guard(settings)] if is_fenced(wanted) else []
+def _init_containers(wanted: Effective, settings: Settings) -> list[Json]:
+    """What comes before the agent: its proxy, and the proof that it is the only way out."""
+    if wanted.behind_gateway:
+        return [gateway_guard(wanted, settings)]
+    return [_proxy(wanted, settings), *([guard(settings)] if is_fenced(wanted) else [])]
 
 
 _TERMINATION: Final = {
@@ -150,8 +166,14 @@ counts. It cannot be left out, so it lies where only root may go: images keep ro
 
 
 def _volumes(wanted: Effective) -> list[Json]:
+    config = [] if wanted.behind_gateway else [config_volume(wanted)]
+    return [*workspace.volumes(wanted), *config]
+
+
+def config_volume(wanted: Effective) -> Json:
+    """The proxy's files."""
     config: Json = {"name": names.child_name(wanted.sandbox.metadata.name), "defaultMode": 0o444}
-    return [*workspace.volumes(wanted), {"name": "egress-config", "configMap": config}]
+    return {"name": "egress-config", "configMap": config}
 
 
 def _at_most(request: str, limit: str) -> str:

@@ -61,6 +61,12 @@ def test_limits_in_the_agents_own_environment_do_not_count() -> None:
     assert sandbox_pod(body).limits is None
 
 
+def test_behind_a_gateway_the_guard_carries_the_limits() -> None:
+    body = pod_body()
+    body["spec"]["initContainers"][0]["name"] = "guard"
+    assert sandbox_pod(body).limits == pod().limits
+
+
 def test_annotations_and_labels_change_nothing() -> None:
     body = pod_body()
     before = sandbox_pod(body)

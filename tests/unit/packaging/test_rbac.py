@@ -14,7 +14,6 @@ from ringfence.api import Json
 from ringfence.books import Books
 from ringfence.freshness import Freshness
 from ringfence.kinds import (
-    CHILDREN,
     EVENT,
     NETWORK_POLICY,
     POD,
@@ -22,6 +21,7 @@ from ringfence.kinds import (
     SANDBOX_CLASS,
     SANDBOX_NODE,
     SERVICE_ACCOUNT,
+    WATCHED,
     ApiError,
     Kind,
 )
@@ -50,9 +50,9 @@ class Recorder(FakeKube):
 class Case:
     """A Sandbox that was reconciled once."""
 
-    def __init__(self) -> None:
+    def __init__(self, **rules: Any) -> None:
         self.kube = Recorder()
-        self.kube.put(SANDBOX_CLASS, sandbox_class())
+        self.kube.put(SANDBOX_CLASS, sandbox_class(**rules))
         self.kube.put(SANDBOX, sandbox())
         uids = Uids(SETTINGS.uid_first, SETTINGS.uid_last)
         books = Books.empty(NOW.timestamp)
@@ -74,7 +74,9 @@ async def recorded() -> set[tuple[str, Kind]]:
     await case.reconcile(KEY)
     case.child(POD)["spec"]["securityContext"]["runAsUser"] = 0
     await case.reconcile(KEY)
-    return case.kube.calls
+    behind = Case(egress={"mode": "Gateway"})
+    await behind.reconcile(KEY)
+    return case.kube.calls | behind.kube.calls
 
 
 async def _list_all(kube: Recorder) -> None:
@@ -101,7 +103,7 @@ def operator_rights(chart: Rendered) -> set[Right]:
 
 
 def test_operator_watches_what_it_should() -> None:
-    assert _watched() == {SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *CHILDREN}
+    assert _watched() == {SANDBOX, SANDBOX_CLASS, SANDBOX_NODE, *WATCHED}
 
 
 async def test_role_grants_exactly_the_verbs_in_use(
