@@ -14,7 +14,7 @@ from typing import Any
 
 import product
 import support
-from bench import disk, node, profile_cost
+from bench import disk, gateway, node, profile_cost
 from bench.watch import ReadyWatch
 from bench.writes import OPERATOR, WriteCount
 from cluster import Cluster, config
@@ -25,7 +25,7 @@ SERIAL_RUNS = 15
 AT_ONCE = 40
 MANY = 500
 ON_A_NODE = 50
-_PARTS = ("serial", "disk", "at_once", "many", "node", "at_rest", "profile")
+_PARTS = ("serial", "disk", "gateway", "at_once", "many", "node", "at_rest", "profile")
 _NOWHERE: Json = {
     "nodeSelector": {"ringfence.dev/no": "node"},
     # Volumes that wait for a node are never made.
@@ -75,6 +75,10 @@ def _parts(cluster: Cluster, image: str) -> dict[str, tuple[str, Callable[[], Js
         "disk": (
             f"{disk.RUNS} Sandboxes of each kind of storage, in turn",
             lambda: disk.measure(cluster, NAMESPACE, lambda n, s: _class(n, image, storage=s)),
+        ),
+        "gateway": (
+            f"{gateway.RUNS} Sandboxes with a sidecar and {gateway.RUNS} with a gateway, in turn",
+            lambda: gateway.measure(cluster, NAMESPACE, lambda n, e: _class(n, image, egress=e)),
         ),
         "at_once": (
             f"{AT_ONCE} bare Pods, then {AT_ONCE} Sandboxes, at once",
