@@ -175,13 +175,17 @@ def may_have_gateway(body: Json, classes: tuple[Json, ...]) -> bool:
     return bool(body.get("status", {}).get("gatewayPodName")) or "Gateway" in modes
 
 
-def _with_gateway_address(seen: Observed, wanted: Effective) -> Effective:
+def gateway_address(seen: Observed) -> str | None:
     """The address of the Service; while it is missing, the one that the Pod was made with."""
-    if not wanted.behind_gateway:
-        return wanted
     if service := seen.gateway.get(SERVICE):
-        return replace(wanted, gateway_address=service["spec"].get("clusterIP"))
-    return replace(wanted, gateway_address=proxy_address(seen.pod) if seen.pod else None)
+        address: str | None = service["spec"].get("clusterIP")
+        return address
+    return proxy_address(seen.pod) if seen.pod and has_gateway(seen.pod) else None
+
+
+def _with_gateway_address(seen: Observed, wanted: Effective) -> Effective:
+    found = gateway_address(seen) if wanted.behind_gateway else None
+    return replace(wanted, gateway_address=found)
 
 
 def _with_app_armor(seen: Observed, settings: Settings, wanted: Effective) -> Effective:

@@ -5,7 +5,7 @@ changes its mode meanwhile must not take the way out from under it.
 """
 
 from ringfence import gateway_state
-from ringfence.acceptance import Accepted, Observed, is_ours
+from ringfence.acceptance import Accepted, Observed, gateway_address, is_ours
 from ringfence.api import EgressRule, Json
 from ringfence.kinds import CONFIG_MAP, NETWORK_POLICY, POD, SERVICE, SERVICE_ACCOUNT, Kind
 from ringfence.readiness import fault
@@ -49,7 +49,7 @@ def _fence(case: Accepted, allow: tuple[EgressRule, ...], *, behind: bool) -> Js
 def _of_gateway(case: Accepted, allow: tuple[EgressRule, ...]) -> Supports:
     seen = case.seen
     policy = gateway_policy(seen.owner, allow, case.settings, _uid(seen.gateway.get(POD)))
-    service = gateway_service(seen.owner, case.wanted.gateway_address)
+    service = gateway_service(seen.owner, gateway_address(seen))
     return [
         (NETWORK_POLICY, policy, seen.gateway.get(NETWORK_POLICY)),
         (SERVICE, service, seen.gateway.get(SERVICE)),

@@ -301,14 +301,18 @@ async def test_deleted_part_of_the_gateway_is_made_again_and_reported(kind: Kind
     assert f"{kind.kind}: was missing" in world.kube.events[-1]["note"]
 
 
-async def test_service_that_is_made_again_gets_the_address_that_the_agent_knows() -> None:
+@pytest.mark.parametrize("rules", [BEHIND, SIDECAR], ids=["same class", "class turned away"])
+async def test_service_that_is_made_again_gets_the_address_that_the_agent_knows(
+    rules: Json,
+) -> None:
     world = await ready()
     address = world.gateway_child(SERVICE)["spec"]["clusterIP"]
     del world.kube.objects[SERVICE, KEY.namespace, GATEWAY]
+    say_class(world, rules)
     world.restart()
     await world.run()
     assert world.gateway_child(SERVICE)["spec"]["clusterIP"] == address
-    assert world.condition("UpToDate")["status"] == "True"
+    assert world.condition("UpToDate")["status"] == ("True" if rules is BEHIND else "False")
     assert world.condition()["reason"] == "PodReady"
 
 
