@@ -4,10 +4,13 @@ The same attempts are made without it, so that each refusal is the filter's doin
 """
 
 import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,6 +105,65 @@ def test_proxy_reaches_its_resolver_and_no_other_name_server(network: PodNetwork
     with network.listening((RESOLVER, 53)):
         assert network.attempt(PROXY_UID, "tcp", RESOLVER, 53) == "open"
     assert network.attempt(PROXY_UID, "udp", PUBLIC, 53) == "EPERM"
+
+
+_HEIR = """
+import os, socket, sys, time
+uid, kind, address = int(sys.argv[1]), *sys.argv[2:4]
+port, source = map(int, sys.argv[4:])
+os.setgroups([]); os.setgid(uid); os.setuid(uid)
+made = socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+made.bind(("10.244.9.2", source))
+made.settimeout(1)
+try:
+    made.connect((address, port))
+    made.send(b"x")
+    if kind == "tcp":
+        made.recv(1)
+    print("open")
+except ConnectionResetError:
+    print("reset")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def _from_port(network: PodNetwork, uid: int, *way: object) -> str:
+    return network.run(sys.executable, "-I", "-S", "-c", _HEIR, *map(str, (uid, *way))).stdout
+
+
+@pytest.mark.usefixtures("filter_")
+def test_datagram_from_a_port_that_the_proxy_had_is_refused(network: PodNetwork) -> None:
+    """The kernel remembers the proxy's question for half a minute after its socket has gone."""
+    assert _from_port(network, PROXY_UID, "udp", RESOLVER, 53, 40001) == "open\n"
+    assert "permitted" in _from_port(network, AGENT_UID, "udp", RESOLVER, 53, 40001)
+
+
+@pytest.mark.usefixtures("filter_")
+def test_connection_from_a_port_that_the_proxy_had_is_refused(network: PodNetwork) -> None:
+    """A server that resets a connection leaves it remembered, and no socket in its way."""
+    with network.listening((PUBLIC, 443)) as (server,):
+        with _resetting(server):
+            assert _from_port(network, PROXY_UID, "tcp", PUBLIC, 443, 40002) == "reset\n"
+        assert _from_port(network, AGENT_UID, "tcp", PUBLIC, 443, 40002) == "No route to host\n"
+        assert not accepted(server)
+
+
+@contextmanager
+def _resetting(server: socket.socket) -> Iterator[None]:
+    """Ends the next connection by RST as soon as something was said."""
+
+    def reset() -> None:
+        connection, _ = server.accept()
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    thread = threading.Thread(target=reset)
+    thread.start()
+    yield
+    thread.join()
 
 
 @pytest.mark.usefixtures("filter_")

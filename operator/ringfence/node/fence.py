@@ -59,8 +59,8 @@ table {family} {table} {{
     type filter hook output priority filter; policy drop
     oif "lo" accept
 {proxy}
-    ct mark {mark} accept
     meta skuid >= 0 goto refuse
+    ct mark {mark} accept
   }}
   chain input {{
     type filter hook input priority filter; policy drop
@@ -86,7 +86,8 @@ def ruleset(fence: Fence) -> str:
 
     Every socket has a uid, so `skuid >= 0` means packets of programs; what the kernel sends by
     itself (neighbour discovery, the last packets of a closed connection) is dropped uncounted
-    unless it belongs to a connection of the proxy.
+    unless it belongs to a connection of the proxy. The mark counts only after the uid: the kernel
+    remembers a connection when its socket has gone, and whoever takes its port inherits the mark.
     """
     ways_out = [*_ways_out(fence)]
     return _TEMPLATE.format(
