@@ -14,10 +14,10 @@ from typing import Any
 
 import product
 import support
-from bench import disk, gateway, node, profile_cost
+from bench import disk, gateway, many, node, profile_cost
 from bench.watch import ReadyWatch
 from bench.writes import OPERATOR, WriteCount
-from cluster import Cluster, config
+from cluster import Cluster
 
 Json = dict[str, Any]
 NAMESPACE = "bench"
@@ -26,11 +26,6 @@ AT_ONCE = 40
 MANY = 500
 ON_A_NODE = 50
 _PARTS = ("serial", "disk", "gateway", "at_once", "many", "node", "at_rest", "profile")
-_NOWHERE: Json = {
-    "nodeSelector": {"ringfence.dev/no": "node"},
-    # Volumes that wait for a node are never made.
-    "storage": {"storageClassName": config.WAITING_STORAGE_CLASS},
-}
 
 
 def main() -> None:
@@ -43,7 +38,7 @@ def main() -> None:
         sys.stderr.write(f"[{time.monotonic() - started:6.1f} s] {text}\n")
 
     image = _image(cluster)
-    support.apply(cluster, _class("bench", image), _class("bench-nowhere", image, **_NOWHERE))
+    support.apply(cluster, _class("bench", image))
     cluster.kubectl("create", "namespace", NAMESPACE)
     result: Json = {}
     try:
@@ -55,7 +50,7 @@ def main() -> None:
             step(f"{name}: {json.dumps(result[name])}")  # a later part that fails loses nothing
     finally:
         cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=300s")
-        cluster.kubectl("delete", "sandboxclass", "bench", "bench-nowhere", "--ignore-not-found")
+        cluster.kubectl("delete", "sandboxclass", "bench", "--ignore-not-found")
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
 
@@ -84,7 +79,10 @@ def _parts(cluster: Cluster, image: str) -> dict[str, tuple[str, Callable[[], Js
             f"{AT_ONCE} bare Pods, then {AT_ONCE} Sandboxes, at once",
             lambda: _at_once(cluster, image),
         ),
-        "many": (f"{MANY} Sandboxes that no node takes", lambda: _many(cluster)),
+        "many": (
+            f"{MANY} Sandboxes on an API server alone",
+            lambda: many.measure(MANY),
+        ),
         "node": (
             f"the node agent with {ON_A_NODE} Sandboxes, {SERIAL_RUNS} of them one by one",
             lambda: _node(cluster),
@@ -210,36 +208,6 @@ def _at_once(cluster: Cluster, image: str) -> Json:
     return {"count": AT_ONCE, **{f"{k}_seconds": v for k, v in seconds.items()}, "ratio": ratio}
 
 
-def _many(cluster: Cluster) -> Json:
-    """Sandbox to Pod object, without a kubelet: the class asks for a node that does not exist."""
-    before = _operator_rss(cluster)
-    names = {f"nowhere-{n}" for n in range(MANY)}
-    bodies = [support.body(NAMESPACE, n, className="bench-nowhere") for n in sorted(names)]
-    with ReadyWatch(cluster, "pods", NAMESPACE) as pods:
-        # All are there before the operator is: kubectl's own pace must not limit it.
-        _scale_operator(cluster, 0)
-        support.apply(cluster, *bodies)
-        _scale_operator(cluster, 1)
-        pods.wait_seen(names, 300)
-        first = min(pods.seen[n] for n in names)
-        rate = MANY / (max(pods.seen[n] for n in names) - first)
-        time.sleep(20)
-        after = _operator_rss(cluster)
-        _delete(cluster, pods)
-    return {
-        "count": MANY,
-        "sandboxes_per_second": round(rate, 1),
-        "operator_rss_mib": after,
-        "operator_rss_mib_before": before,
-    }
-
-
-def _scale_operator(cluster: Cluster, replicas: int) -> None:
-    target = ("deployment/ringfence-operator", "-n", product.NAMESPACE)
-    cluster.kubectl("scale", *target, f"--replicas={replicas}")
-    cluster.kubectl("rollout", "status", *target, "--timeout=90s")
-
-
 def _class(name: str, image: str, **spec: Any) -> Json:
     """A class that reserves so little that all Sandboxes fit on one node of two cores."""
     return {
@@ -248,17 +216,6 @@ def _class(name: str, image: str, **spec: Any) -> Json:
         "metadata": {"name": name},
         "spec": {"images": {"default": image}, "requests": {"cpu": "10m"}, **spec},
     }
-
-
-def _operator_rss(cluster: Cluster) -> float:
-    """MiB of the operator's process, as the node's kernel counts it."""
-    script = (
-        "for p in /proc/[0-9]*; do "
-        "if tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q 'bin/ringfence-operator'; "
-        "then awk '/VmRSS/ {print $2}' $p/status; fi; done"
-    )
-    sizes = [int(line) for line in cluster.node_exec("sh", "-c", script).stdout.split()]
-    return round(max(sizes) / 1024, 1)
 
 
 if __name__ == "__main__":
