@@ -15,6 +15,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from ringfence.api_identity import ClassIdentity, SandboxIdentity
+from ringfence.model import Model
 from ringfence.scalars import (
     Argument,
     ByteRate,
@@ -25,8 +27,6 @@ from ringfence.scalars import (
     Port,
     Quantity,
     Rate,
-    RoleArn,
-    RoleArnPattern,
 )
 
 Json = dict[str, Any]
@@ -43,14 +43,6 @@ class Invalid(Exception):  # noqa: N818 - the name is read as a verdict
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
-
-
-class Model(BaseModel):
-    """Base of every API type: camelCase in YAML, unknown fields refused, never changed."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
-    )
 
 
 class EgressRule(Model):
@@ -75,15 +67,6 @@ class SandboxEgress(Model):
         max_length=64,
         description="Destinations allowed instead of the class's own list. Each must be permitted "
         "by the class. An empty list closes the network.",
-    )
-
-
-class SandboxIdentity(Model):
-    """AWS identity of the Sandbox."""
-
-    role_arn: RoleArn = Field(
-        description="IAM role for the Sandbox's own ServiceAccount (IRSA annotation). The class "
-        "must permit it."
     )
 
 
@@ -134,7 +117,7 @@ class SandboxSpec(Model):
         default=None, description="Network allowlist. Empty: the class's own list."
     )
     identity: SandboxIdentity | None = Field(
-        default=None, description="AWS role. Empty: no cloud identity at all."
+        default=None, description="AWS identity. Empty: no cloud identity at all."
     )
 
 
@@ -204,19 +187,6 @@ class ClassEgress(Model):
         default=(),
         max_length=256,
         description="Destinations that a Sandbox may ask for beyond `allow`.",
-    )
-
-
-class ClassIdentity(Model):
-    """Identity ceiling of the class."""
-
-    role_arns: tuple[RoleArnPattern, ...] = Field(
-        default=(),
-        max_length=64,
-        description="IAM roles that a Sandbox may name, exact or with one `*` at the end.",
-    )
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] = Field(
-        default="us-east-1", description="Value of AWS_REGION inside the Sandbox."
     )
 
 

@@ -7,7 +7,7 @@ out (Effective) is all that the builders in resources/ may read.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from ringfence import allowlist, quantity
+from ringfence import allowlist, bedrock, quantity
 from ringfence.api import (
     ClassLimits,
     EgressRule,
@@ -17,6 +17,17 @@ from ringfence.api import (
     SandboxClassSpec,
     SandboxSpec,
 )
+from ringfence.api_identity import IdentityMode
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The AWS identity of a Sandbox that has one."""
+
+    mode: IdentityMode
+    role_arn: str
+    region: str
+    model_arns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,8 @@ class Effective:
     image: str
     limits: ClassLimits
     egress: tuple[EgressRule, ...]
-    role_arn: str | None
+    """What the agent reaches through the egress proxy."""
+    identity: Identity | None
     app_armor: str | None
     """AppArmor profile that the Pod asks for; None: none."""
     gateway_address: str | None = None
@@ -58,14 +70,15 @@ def effective(sandbox: Sandbox, sandbox_class: SandboxClass) -> Effective:
     if problems:
         message = f"SandboxClass {name!r} does not permit this: {'; '.join(problems)}"
         raise CeilingExceeded(message)
+    identity = _identity(sandbox.spec, rules)
     return Effective(
         sandbox=sandbox,
         class_name=name,
         rules=rules,
         image=sandbox.spec.image or rules.images.default,
         limits=_limits(sandbox.spec, rules),
-        egress=sandbox.spec.egress.allow if sandbox.spec.egress else class_egress(rules),
-        role_arn=sandbox.spec.identity.role_arn if sandbox.spec.identity else None,
+        egress=_egress(sandbox.spec, rules, identity),
+        identity=identity,
         app_armor=None,
     )
 
@@ -80,6 +93,35 @@ def class_egress(rules: SandboxClassSpec) -> tuple[EgressRule, ...]:
     if rules.egress.allow is not None:
         return rules.egress.allow
     return tuple(EgressRule(host=host) for host in allowlist.default_hosts())
+
+
+def way_out(wanted: Effective) -> tuple[EgressRule, ...]:
+    """All that the Pod has to reach: what the agent may, and what its identity needs."""
+    identity = wanted.identity
+    return (*wanted.egress, *(_aws(identity.region) if identity else ()))
+
+
+def _aws(region: str) -> tuple[EgressRule, ...]:
+    hosts = (bedrock.sts_host(region), bedrock.runtime_host(region))
+    return tuple(EgressRule(host=host) for host in hosts)
+
+
+def _egress(
+    spec: SandboxSpec, rules: SandboxClassSpec, identity: Identity | None
+) -> tuple[EgressRule, ...]:
+    """An agent that holds credentials calls Bedrock itself, through the proxy."""
+    asked = spec.egress.allow if spec.egress else class_egress(rules)
+    if identity is None or identity.mode == "Proxy":
+        return asked
+    return (*asked, EgressRule(host=bedrock.runtime_host(identity.region)))
+
+
+def _identity(spec: SandboxSpec, rules: SandboxClassSpec) -> Identity | None:
+    asked = spec.identity
+    if asked is None or asked.mode == "None" or asked.role_arn is None:
+        return None
+    ceiling = rules.identity
+    return Identity(asked.mode, asked.role_arn, ceiling.region, ceiling.model_arns)
 
 
 def _limits(spec: SandboxSpec, rules: SandboxClassSpec) -> ClassLimits:
@@ -126,6 +168,12 @@ def _role_permitted(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]
         yield f"spec.identity.roleArn {arn!r} is none of {_listed(rules.identity.role_arns)}"
 
 
+def _mode_permitted(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]:
+    mode = spec.identity.mode if spec.identity else "None"
+    if mode != "None" and mode not in rules.identity.modes:
+        yield f"spec.identity.mode {mode!r} is none of {_listed((*rules.identity.modes, 'None'))}"
+
+
 _Check = Callable[[SandboxSpec, SandboxClassSpec], Iterable[str]]
 _CHECKS: tuple[_Check, ...] = (
     _image_permitted,
@@ -133,6 +181,7 @@ _CHECKS: tuple[_Check, ...] = (
     _limits_positive,
     _egress_permitted,
     _role_permitted,
+    _mode_permitted,
 )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ringfence.api import Model
+from ringfence.model import Model
 from ringfence.status import Condition
 
 ProfileName = Annotated[str, StringConstraints(min_length=1, max_length=253)]

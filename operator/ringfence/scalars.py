@@ -17,6 +17,13 @@ _HOST: Final = rf"^(\*\.)?({_LABEL}\.)+[a-z]([-a-z0-9]{{0,61}}[a-z0-9])?$"
 _ROLE_ARN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$"
 _ROLE_ARN_PATTERN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]*\*?$"
 
+_MODEL_ARN_PATTERN: Final = (
+    r"^arn:aws[a-z-]*:bedrock:(\*|[a-z0-9-]+):(\*|[0-9]{12})?:[a-z-]+/"
+    r"([A-Za-z0-9][A-Za-z0-9._:-]*\*?|\*)$"
+)
+_MODEL_ARN_LENGTH: Final = 110
+"""Eight of them, each twice, fit the 2048 characters of a session policy."""
+
 
 def _as_text(value: object) -> object:
     """YAML reads `cpu: 1` as a number; the API server keeps it so (int-or-string)."""
@@ -50,3 +57,6 @@ HostPattern = Annotated[
 ]
 RoleArn = Annotated[str, StringConstraints(pattern=_ROLE_ARN, max_length=2048)]
 RoleArnPattern = Annotated[str, StringConstraints(pattern=_ROLE_ARN_PATTERN, max_length=2048)]
+ModelArnPattern = Annotated[
+    str, StringConstraints(pattern=_MODEL_ARN_PATTERN, max_length=_MODEL_ARN_LENGTH)
+]

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ringfence.api import LAYERS, Layer, Model
+from ringfence.api import LAYERS, Layer
+from ringfence.model import Model
 
 
 class Reason(StrEnum):
@@ -49,6 +50,10 @@ class Reason(StrEnum):
     """The Pod waits for the volume of /work and /tmp longer than usual."""
     WORKSPACE_MOUNTED = "WorkspaceMounted"
     """/work and /tmp are there."""
+    IDENTITY_NOT_READY = "IdentityNotReady"
+    """AWS gives the Sandbox no credentials."""
+    CREDENTIALS_ISSUED = "CredentialsIssued"
+    """AWS gave credentials, and they are renewed."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
     """The node cannot get an image."""
     CONTAINER_CREATE_FAILED = "ContainerCreateFailed"
@@ -178,7 +183,7 @@ class SandboxStatus(Model):
     conditions: tuple[Condition, ...] = Field(
         default=(),
         description="Ready, PodScheduled, WorkspaceReady, ProfilesInstalled, LimitsEnforced, "
-        "NetworkFenced, UpToDate, Finished.",
+        "NetworkFenced, IdentityReady, UpToDate, Finished.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],

@@ -30,6 +30,16 @@ EXCEEDED: dict[str, tuple[Json, Json, str]] = {
         "host 'notexample.org'",
     ),
     "role": ({"identity": {"roleArn": ROLE}}, {}, "spec.identity.roleArn"),
+    "mode": (
+        {"identity": {"roleArn": ROLE, "mode": "TemporaryCredentials"}},
+        {"identity": {"roleArns": [ROLE]}},
+        "spec.identity.mode 'TemporaryCredentials' is none of 'Proxy', 'None'",
+    ),
+    "proxy-mode": (
+        {"identity": {"roleArn": ROLE}},
+        {"identity": {"roleArns": [ROLE], "modes": ["TemporaryCredentials"]}},
+        "spec.identity.mode 'Proxy' is none of",
+    ),
 }
 
 
@@ -50,6 +60,11 @@ PERMITTED: dict[str, tuple[Json, Json]] = {
     "below-suffix": (
         {"egress": {"allow": [{"host": "*.a.example.org"}]}},
         {"egress": {"permitted": [{"host": "*.example.org"}]}},
+    ),
+    "no-identity": ({"identity": {"mode": "None"}}, {"identity": {"modes": []}}),
+    "temporary": (
+        {"identity": {"roleArn": ROLE, "mode": "TemporaryCredentials"}},
+        {"identity": {"roleArns": [ROLE], "modes": ["TemporaryCredentials"]}},
     ),
     "role-prefix": (
         {"identity": {"roleArn": ROLE}},
@@ -90,6 +105,34 @@ def test_defaults_are_the_designs_limits_and_the_package_index() -> None:
 def test_host_that_is_no_plain_name_is_invalid(host: str) -> None:
     with pytest.raises(Invalid):
         accepted(sandbox(egress={"allow": [{"host": host}]}))
+
+
+@pytest.mark.parametrize("identity", [{}, {"mode": "Proxy"}, {"mode": "None", "roleArn": ROLE}])
+def test_role_and_mode_that_contradict_each_other_are_invalid_and_named(identity: Json) -> None:
+    with pytest.raises(Invalid, match=r"spec\.identity.*roleArn"):
+        accepted(sandbox(identity=identity))
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "*", "arn:aws:bedrock:*::*", "arn:aws:s3:::bucket/x", "anthropic.claude",
+        "arn:aws:bedrock:*::foundation-model/", "arn:aws:bedrock:*::foundation-model/../x",
+        "arn:aws:bedrock:*::foundation-model/a*b", "arn:aws:bedrock:*::foundation-model/-x",
+        "arn:aws:bedrock:*::foundation-model/a\n", "arn:aws:bedrock:*::foundation-model/a|b",
+        "arn:aws:bedrock:*::foundation-model/" + "a" * 80,
+    ],
+)  # fmt: skip
+def test_model_that_is_no_bounded_arn_is_invalid(arn: str) -> None:
+    with pytest.raises(Invalid, match="modelArns"):
+        accepted(rules=sandbox_class(identity={"modelArns": [arn]}))
+
+
+def test_agent_with_credentials_may_reach_bedrock_beside_its_list() -> None:
+    identity = {"roleArn": ROLE, "mode": "TemporaryCredentials"}
+    rules = sandbox_class(identity={"roleArns": [ROLE], "modes": ["TemporaryCredentials"]})
+    wanted = accepted(sandbox(identity=identity, egress={"allow": []}), rules)
+    assert [rule.host for rule in wanted.egress] == ["bedrock-runtime.us-east-1.amazonaws.com"]
 
 
 def test_unknown_field_is_invalid_and_named() -> None:

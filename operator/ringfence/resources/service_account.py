@@ -12,10 +12,10 @@ ROLE_ARN_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
 
 def service_account(wanted: Effective) -> Json:
     """One ServiceAccount per Sandbox: no RBAC is ever bound to it."""
-    annotations = {ROLE_ARN_ANNOTATION: wanted.role_arn} if wanted.role_arn else None
+    role = {ROLE_ARN_ANNOTATION: wanted.identity.role_arn} if wanted.identity else None
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": metadata(wanted.sandbox.metadata, annotations),
+        "metadata": metadata(wanted.sandbox.metadata, role),
         "automountServiceAccountToken": False,
     }
