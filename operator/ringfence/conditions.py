@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from ringfence import fences, names, nodes, posture, workspace_state
 from ringfence.api import Json
+from ringfence.identity_state import identity_state
 from ringfence.nodes import Nodes, Profiles
 from ringfence.pod_state import PodState, has_gateway, is_condition_true, is_proven
 from ringfence.status import Condition, ConditionStatus, Reason
@@ -97,6 +98,12 @@ def _installed_somewhere(wanted: Profiles, known: Nodes) -> Observation:
         f"it: {nodes.WAY_OUT}"
     )
     return Observation(type_, "False", Reason.PROFILES_NOT_INSTALLED, message)
+
+
+def identity_ready(pod: Json | None) -> Observation | None:
+    """Whether AWS gave credentials; None for a Pod without an identity."""
+    found = identity_state(pod) if pod else None
+    return Observation("IdentityReady", *found) if found else None
 
 
 def limits_enforced(pod: Json, known: Nodes, now: datetime) -> Observation:

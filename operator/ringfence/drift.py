@@ -1,21 +1,18 @@
 """Finds where an object read from the cluster differs from the one that was built. Pure.
 
-Compares what Ringfence fixes and nothing else: fields that the API server, a cloud's admission
-webhook or another controller may rightly add are passed over. Every answer is a list of paths.
+Compares what Ringfence fixes and nothing else: fields that the API server or another controller may
+rightly add are passed over. Every answer is a list of paths.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 
-from ringfence import names, quantity
+from ringfence import quantity
 from ringfence.api import Json
 from ringfence.resources.hardening import APPARMOR_ANNOTATION
 from ringfence.resources.service_account import ROLE_ARN_ANNOTATION
 
 _QUANTITY_PARENTS: Final = re.compile(r"\.(limits|requests)\.[a-z-]+$|\.sizeLimit$")
-_IRSA_VOLUME: Final = "aws-iam-token"
-_IRSA_VARIABLES: Final = re.compile(r"^AWS_[A-Z_]+$")
 
 _ADDRESSES: Final = frozenset({"clusterIP", "clusterIPs"})
 """Fields of a Service that the API server fills in."""
@@ -102,12 +99,10 @@ def pod_alterations(wanted: Json, seen: Json) -> list[str]:
     """Where a Pod is not the one that was built, by admission or by a later edit."""
     built, spec = wanted["spec"], seen["spec"]
     found = [d for f in _POD_FIELDS for d in differences(built.get(f), spec.get(f), f"spec.{f}")]
-    found += _containers(built["containers"], spec["containers"], "spec.containers")
-    found += _containers(
-        built["initContainers"], spec.get("initContainers", []), "spec.initContainers"
-    )
+    for field in ("containers", "initContainers"):
+        found += differences(built[field], spec.get(field, []), f"spec.{field}")
     found += _affinity_drift(built, spec)
-    found += differences(built["volumes"], _without_irsa(spec.get("volumes", [])), "spec.volumes")
+    found += differences(built["volumes"], spec.get("volumes", []), "spec.volumes")
     found += differences(_profiles(wanted), _profiles(seen), "metadata.annotations")
     return found + _metadata_drift({**wanted["metadata"], "annotations": {}}, seen["metadata"])
 
@@ -130,27 +125,6 @@ def _node_terms(spec: Json) -> list[Json]:
     required = node.get("requiredDuringSchedulingIgnoredDuringExecution", {})
     found: list[Json] = required.get("nodeSelectorTerms", [])
     return found
-
-
-def _containers(wanted: list[Json], seen: list[Json], path: str) -> list[str]:
-    return differences(wanted, [_comparable(c) for c in seen], path)
-
-
-def _comparable(container: Json) -> Json:
-    """The container without what the IRSA webhook adds to the proxy."""
-    if container["name"] != names.PROXY_CONTAINER:
-        return container
-    variables = [
-        v for v in container.get("env", []) if not _IRSA_VARIABLES.match(v.get("name", ""))
-    ]
-    return container | {
-        "env": variables,
-        "volumeMounts": _without_irsa(container.get("volumeMounts", [])),
-    }
-
-
-def _without_irsa(items: Iterable[Json]) -> list[Json]:
-    return [item for item in items if item["name"] != _IRSA_VOLUME]
 
 
 def _profiles(pod: Json) -> Json:

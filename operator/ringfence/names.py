@@ -30,13 +30,14 @@ MANAGED_BY_LABELS: Final = {
 
 AGENT_CONTAINER: Final = "agent"
 PROXY_CONTAINER: Final = "egress-proxy"
+CREDENTIALS_CONTAINER: Final = "aws-credentials"
 
 WORKSPACE_VOLUME: Final = "workspace"
 """Volume of /work and /tmp."""
 
 PROXY_UID: Final = 10101
-"""uid and gid of the egress proxy; outside the range given to agents, so that rules can tell them
-apart."""
+"""uid and gid of the egress proxy and of what runs beside it; outside the range given to agents, so
+that rules can tell them apart."""
 
 LIMITS_VARIABLE: Final = "RINGFENCE_LIMITS"
 """Variable of an init container in which a Pod carries the limits that the node agent enforces.

@@ -318,6 +318,8 @@ def _observations(case: Accepted, pod: Json, state: PodState) -> Iterator[Observ
         )
     elif state.reason is Reason.NETWORK_NOT_FENCED:
         yield Observation(conditions.NETWORK_FENCED, "False", state.reason, state.message)
+    if identity := conditions.identity_ready(pod):
+        yield identity
 
 
 _STEPS: Final = (

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from ringfence import names, nodes, workspace_state
 from ringfence.api import Json
+from ringfence.identity_state import identity_state
 from ringfence.status import ConditionStatus, Phase, Reason
 
 
@@ -158,6 +159,16 @@ def _guarded(pod: Json) -> PodState | None:
     return PodState("False", Reason.NODE_AGENT_NOT_READY, message, "Starting")
 
 
+def _identity(pod: Json) -> PodState | None:
+    """Without credentials the agent is not started; one that runs has none any more."""
+    found = identity_state(pod)
+    if found is None or found.reason is not Reason.IDENTITY_NOT_READY:
+        return None
+    runs = pod["status"].get("phase") == "Running"
+    message = f"{found.message}; tried again; see docs/identity.md"
+    return PodState("False", found.reason, message, "Running" if runs else "Starting")
+
+
 def _unfenced(pod: Json) -> PodState | None:
     """The guard gave up, as the agent could leave the Pod directly; the kubelet tries again."""
     said = next((text for g in _guards(pod) if (text := _last_words(g, _FENCE_NOT_PROVEN))), None)
@@ -223,6 +234,7 @@ _CHECKS: tuple[_Check, ...] = (
     _create,
     _guarded,
     _unfenced,
+    _identity,
     _crashing,
     _ready,
 )

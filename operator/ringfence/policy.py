@@ -175,6 +175,13 @@ def _mode_permitted(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]
 
 
 _Check = Callable[[SandboxSpec, SandboxClassSpec], Iterable[str]]
+def _identity_beside_a_gateway(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]:
+    """A gateway has no token of the Sandbox to sign with."""
+    asks = spec.identity is not None and spec.identity.mode != "None"
+    if asks and rules.egress.mode == "Gateway":
+        yield "spec.identity needs a class with egress.mode Sidecar"
+
+
 _CHECKS: tuple[_Check, ...] = (
     _image_permitted,
     _limits_permitted,
@@ -182,6 +189,7 @@ _CHECKS: tuple[_Check, ...] = (
     _egress_permitted,
     _role_permitted,
     _mode_permitted,
+    _identity_beside_a_gateway,
 )
 
 

@@ -19,8 +19,8 @@ class Settings:
 
     proxy_image: str
     """Image of the egress proxy sidecar."""
-    guard_image: str
-    """Image of the guard that proves the packet filter: the operator's own."""
+    operator_image: str
+    """The operator's own image, for the guard and for the keeper of AWS credentials."""
     resolver: str
     """IPv4 address of the DNS server that the proxies ask."""
     dns_namespace: str = "kube-system"
@@ -62,7 +62,7 @@ class Settings:
         )
         return cls(
             proxy_image=_required(given, "proxy_image"),
-            guard_image=_required(given, "guard_image"),
+            operator_image=_required(given, "operator_image"),
             resolver=given.get("resolver") or _nameserver(resolv_conf),
             dns_namespace=given.get("dns_namespace", cls.dns_namespace),
             dns_app=given.get("dns_app", cls.dns_app),

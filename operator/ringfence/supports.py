@@ -8,6 +8,7 @@ from ringfence import gateway_state
 from ringfence.acceptance import Accepted, Observed, gateway_address, is_ours
 from ringfence.api import EgressRule, Json
 from ringfence.kinds import CONFIG_MAP, NETWORK_POLICY, POD, SERVICE, SERVICE_ACCOUNT, Kind
+from ringfence.policy import way_out
 from ringfence.readiness import fault
 from ringfence.resources import egress
 from ringfence.resources.config_map import config_map
@@ -26,7 +27,7 @@ Supports = list[tuple[Kind, Json, Json | None]]
 
 def supports(case: Accepted) -> Supports:
     """Each supporting object, wanted and seen."""
-    allow = () if fault(case) else case.wanted.egress  # a Pod that breaks its promise is cut off
+    allow = () if fault(case) else way_out(case.wanted)  # a Pod that breaks its promise is cut off
     behind = gateway_state.is_behind(case)
     listen = egress.GATEWAY_ADDRESS if behind else egress.PROXY_ADDRESS
     own = {

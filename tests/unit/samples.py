@@ -11,7 +11,7 @@ from ringfence.settings import Settings
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 SETTINGS = Settings(
     proxy_image="ringfence.dev/proxy:test",
-    guard_image="ringfence.dev/operator:test",
+    operator_image="ringfence.dev/operator:test",
     resolver="10.96.0.10",
 )
 ROLE = "arn:aws:iam::123456789012:role/agents/reader"

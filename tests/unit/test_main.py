@@ -71,7 +71,7 @@ class Running:
             "PYTHONPATH": str(OPERATOR),
             "KUBECONFIG": str(kubeconfig),
             "RINGFENCE_PROXY_IMAGE": "example.test/proxy:1",
-            "RINGFENCE_GUARD_IMAGE": "example.test/operator:1",
+            "RINGFENCE_OPERATOR_IMAGE": "example.test/operator:1",
             "RINGFENCE_RESOLVER": "10.96.0.10",
             "RINGFENCE_PROBE_PORT": str(self.probe_port),
             "RINGFENCE_METRICS_PORT": str(self.metrics_port),

@@ -307,7 +307,7 @@ async def test_webhook_that_alters_every_pod_gets_one_pod_a_minute() -> None:
     assert 4 <= made <= 6
 
 
-async def test_irsa_webhook_may_add_its_token_to_the_proxy_only() -> None:
+async def test_a_token_that_admission_mounts_into_the_proxy_is_an_alteration() -> None:
     world = await ready()
     pod = world.child(POD)
     pod["spec"]["volumes"].append({"name": "aws-iam-token", "projected": {}})
@@ -315,7 +315,7 @@ async def test_irsa_webhook_may_add_its_token_to_the_proxy_only() -> None:
     proxy["env"].append({"name": "AWS_ROLE_ARN", "value": ROLE})
     proxy["volumeMounts"].append({"name": "aws-iam-token", "mountPath": "/var/run/x"})
     await world.run()
-    assert world.condition()["reason"] == "PodReady"
+    assert world.condition()["reason"] == "PodAltered"
 
 
 async def test_admission_may_narrow_the_choice_of_nodes() -> None:

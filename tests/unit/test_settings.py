@@ -8,7 +8,7 @@ from ringfence.profiles.apparmor import profile_name
 from ringfence.profiles.seccomp import localhost_profile
 from ringfence.settings import Settings
 
-IMAGES = {"RINGFENCE_PROXY_IMAGE": "proxy:1", "RINGFENCE_GUARD_IMAGE": "operator:1"}
+IMAGES = {"RINGFENCE_PROXY_IMAGE": "proxy:1", "RINGFENCE_OPERATOR_IMAGE": "operator:1"}
 MINIMAL = {**IMAGES, "RINGFENCE_RESOLVER": "10.0.0.10"}
 
 
@@ -28,7 +28,7 @@ def test_resolver_falls_back_to_the_pods_own(tmp_path: Path) -> None:
     ("environment", "text"),
     [
         ({}, "RINGFENCE_PROXY_IMAGE is not set"),
-        ({"RINGFENCE_PROXY_IMAGE": "proxy:1"}, "RINGFENCE_GUARD_IMAGE is not set"),
+        ({"RINGFENCE_PROXY_IMAGE": "proxy:1"}, "RINGFENCE_OPERATOR_IMAGE is not set"),
         ({**MINIMAL, "RINGFENCE_WORKERS": "many"}, "RINGFENCE_WORKERS='many'"),
     ],
 )
@@ -49,7 +49,7 @@ def test_without_any_resolver_it_says_what_to_set(tmp_path: Path) -> None:
 def test_profiles_are_our_own_unless_the_environment_names_others(tmp_path: Path) -> None:
     settings = Settings.from_environment(MINIMAL, tmp_path / "none")
     assert settings == Settings(
-        proxy_image="proxy:1", guard_image="operator:1", resolver="10.0.0.10"
+        proxy_image="proxy:1", operator_image="operator:1", resolver="10.0.0.10"
     )
     assert settings.seccomp_profile == localhost_profile()
     assert settings.app_armor_profile == profile_name()

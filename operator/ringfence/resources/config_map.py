@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from ringfence.api import EgressRule, Json
-from ringfence.policy import Effective
+from ringfence.policy import Effective, Identity
 from ringfence.resources import egress
 from ringfence.resources.metadata import metadata
 from ringfence.settings import Settings
@@ -29,10 +29,12 @@ def config_map(wanted: Effective, settings: Settings, listen: str = egress.PROXY
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(wanted.sandbox.metadata),
-        "data": dict(_files(wanted.egress, settings.resolver, listen)),
+        "data": dict(_files(wanted.egress, settings.resolver, listen, wanted.identity)),
     }
 
 
 @lru_cache(maxsize=_KEPT_ALLOWLISTS)
-def _files(allow: tuple[EgressRule, ...], resolver: str, listen: str) -> dict[str, str]:
-    return egress.envoy_files(allow, resolver=resolver, listen=listen)
+def _files(
+    allow: tuple[EgressRule, ...], resolver: str, listen: str, identity: Identity | None
+) -> dict[str, str]:
+    return egress.envoy_files(allow, resolver=resolver, listen=listen, identity=identity)

@@ -5,16 +5,20 @@ in `envoy.py`, and which names are allowed in the first place in `hosts.py`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import yaml
 
 from ringfence.api import EgressRule
-from ringfence.resources import envoy, envoy_common, envoy_refusal, envoy_tunnel
+from ringfence.policy import Identity
+from ringfence.resources import envoy, envoy_bedrock, envoy_common, envoy_refusal, envoy_tunnel
+from ringfence.resources.envoy_common import Json
 
 CONFIG_DIRECTORY = "/etc/envoy"
 PROXY_ADDRESS = envoy_common.PROXY_ADDRESS
 GATEWAY_ADDRESS = envoy_common.GATEWAY_ADDRESS
 PROXY_PORT = envoy_common.PROXY_PORT
+_PATHS: Final = envoy_bedrock.Paths()
 
 
 def _hosts_by_port(allow: Sequence[EgressRule]) -> Mapping[int, list[str]]:
@@ -26,23 +30,43 @@ def _hosts_by_port(allow: Sequence[EgressRule]) -> Mapping[int, list[str]]:
     return by_port
 
 
+class _Aws(NamedTuple):
+    clusters: list[Json]
+    fixed: list[Json]
+    """Listeners that only a new proxy changes."""
+    listeners: list[Json]
+
+
+def _aws(identity: Identity, paths: envoy_bedrock.Paths, resolver: str) -> _Aws:
+    models, sts = envoy_bedrock.clusters(identity, paths, resolver)
+    socket = envoy_bedrock.sts_socket(paths)
+    if identity.mode == "Proxy":
+        return _Aws([models, sts], [socket], [envoy_bedrock.listener(identity, paths)])
+    return _Aws([sts], [socket], [])
+
+
 def envoy_files(
     allow: Sequence[EgressRule],
     *,
     resolver: str,
     directory: str = CONFIG_DIRECTORY,
     listen: str = PROXY_ADDRESS,
+    identity: Identity | None = None,
+    paths: envoy_bedrock.Paths = _PATHS,
 ) -> dict[str, str]:
     """Return the proxy's configuration files, by file name.
 
-    `envoy.yaml` never changes for a given resolver; the others follow the allowlist and are
-    reloaded by a running proxy when the directory's content is swapped.
+    `envoy.yaml` never changes for a given resolver and region; the others follow the allowlist and
+    the permitted models, and are reloaded by a running proxy when the directory's content is
+    swapped.
 
     Args:
         allow: what may be reached; nothing at all when empty.
         resolver: IP address of the only DNS server that the proxy asks, on port 53.
         directory: where the proxy finds these files.
         listen: IP address that the proxy listens on: loopback as a sidecar, any as a gateway.
+        identity: whose calls of Bedrock the proxy signs, or for whom it only leads to STS.
+        paths: where the proxy finds credentials and certificate authorities.
 
     Returns:
         File name to YAML text, fit for the data of a ConfigMap.
@@ -50,9 +74,12 @@ def envoy_files(
     by_port = _hosts_by_port(allow)
     inner = [envoy_refusal.listener(), *envoy_tunnel.listeners(by_port, resolver)]
     clusters = [envoy_refusal.cluster(), *envoy_tunnel.clusters(resolver)]
+    aws = _aws(identity, paths, resolver) if identity else _Aws([], [], [])
     documents = {
-        "envoy.yaml": envoy.bootstrap(directory, clusters),
-        "lds.yaml": envoy_common.resources([envoy.listener(directory, listen), *inner]),
+        "envoy.yaml": envoy.bootstrap(directory, [*clusters, *aws.clusters], aws.fixed),
+        "lds.yaml": envoy_common.resources(
+            [envoy.listener(directory, listen), *inner, *aws.listeners]
+        ),
         "rds.yaml": envoy_common.resources([envoy.routes(by_port)]),
     }
     return {name: yaml.safe_dump(body, sort_keys=False) for name, body in documents.items()}

@@ -9,6 +9,7 @@ from typing import Final
 from ringfence import names
 from ringfence.api import Json
 from ringfence.policy import Effective
+from ringfence.resources import identity
 from ringfence.resources.envoy_common import PROXY_ADDRESS, PROXY_PORT
 
 SITE_PACKAGES: Final = "/work/.local/lib/python3.11/site-packages"
@@ -34,7 +35,7 @@ _URL: Final = re.compile(rf"http://(?P<address>[0-9]+(\.[0-9]+){{3}}):{PROXY_POR
 def environment(wanted: Effective) -> list[Json]:
     """The agent's variables, sorted by name."""
     url = f"http://{wanted.gateway_address or PROXY_ADDRESS}:{PROXY_PORT}"
-    variables = {**_FIXED, "AWS_REGION": wanted.rules.identity.region}
+    variables = {**_FIXED, "AWS_REGION": wanted.rules.identity.region, **identity.variables(wanted)}
     variables |= dict.fromkeys(_PROXY_VARIABLES, url)
     return [{"name": name, "value": variables[name]} for name in sorted(variables)]
 

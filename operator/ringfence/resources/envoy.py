@@ -29,6 +29,8 @@ from ringfence.resources.envoy_common import (
 from ringfence.resources.envoy_refusal import local_reply, refusals
 from ringfence.resources.envoy_tunnel import TUNNEL
 
+_RUNTIME = {"re2.max_program_size.error_level": 4096, "re2.max_program_size.warn_level": 4096}
+
 
 def watched(directory: str, name: str) -> Json:
     """Read one file, again whenever something is moved into its directory.
@@ -43,9 +45,17 @@ def _overload() -> Json:
     heap = "envoy.resource_monitors.fixed_heap"
     connections = "envoy.resource_monitors.global_downstream_max_connections"
     monitors = "extensions.resource_monitors"
-    actions = {"shrink_heap": 0.9, "stop_accepting_requests": 0.95}
+    actions = {
+        "shrink_heap": {"threshold": {"value": 0.9}},
+        "stop_accepting_requests": {"threshold": {"value": 0.95}},
+        # The greatest first, more of them the fuller the heap is: bodies that wait to be signed.
+        "reset_high_memory_stream": {
+            "scaled": {"scaling_threshold": 0.7, "saturation_threshold": 0.9}
+        },
+    }
     return {
         "refresh_interval": "0.25s",
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
         "resource_monitors": [
             named(
                 heap,
@@ -61,19 +71,20 @@ def _overload() -> Json:
         "actions": [
             {
                 "name": f"envoy.overload_actions.{action}",
-                "triggers": [{"name": heap, "threshold": {"value": value}}],
+                "triggers": [{"name": heap, **trigger}],
             }
-            for action, value in actions.items()
+            for action, trigger in actions.items()
         ],
     }
 
 
-def bootstrap(directory: str, clusters: Sequence[Json]) -> Json:
+def bootstrap(directory: str, clusters: Sequence[Json], listeners: Sequence[Json] = ()) -> Json:
     """Return the start configuration: no admin interface, no statistics, fixed clusters."""
+    fixed: Json = {"clusters": list(clusters)}
     return {
         "node": {"id": "egress-proxy", "cluster": "ringfence"},
         "dynamic_resources": {"lds_config": watched(directory, "lds.yaml")},
-        "static_resources": {"clusters": list(clusters)},
+        "static_resources": fixed | ({"listeners": list(listeners)} if listeners else {}),
         "bootstrap_extensions": [
             named(
                 "envoy.bootstrap.internal_listener",
@@ -81,6 +92,8 @@ def bootstrap(directory: str, clusters: Sequence[Json]) -> Json:
             )
         ],
         "overload_manager": _overload(),
+        # The paths of permitted models are one expression; the default is made for short ones.
+        "layered_runtime": {"layers": [{"name": "limits", "static_layer": _RUNTIME}]},
         # Nothing could read them, and they are most of the memory of an idle proxy's configuration.
         "stats_config": {"stats_matcher": {"reject_all": True}},
     }

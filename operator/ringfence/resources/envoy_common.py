@@ -1,7 +1,8 @@
 """Small helpers that every Envoy resource is written with, and the limits of the egress proxy.
 
 They only shape dictionaries. What the proxy does with a request is in `envoy.py` (CONNECT),
-`envoy_refusal.py` (how it says no) and `envoy_tunnel.py` (what flows inside).
+`envoy_refusal.py` (how it says no), `envoy_tunnel.py` (what flows inside) and `envoy_bedrock.py`
+(calls that it signs).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,6 +62,18 @@ def access_log(stage: str, **fields: str) -> Json:
         "envoy.access_loggers.stdout",
         "extensions.access_loggers.stream.v3.StdoutAccessLog",
         log_format={"json_format": {**common, **fields}},
+    )
+
+
+def dns_resolver(address: str) -> Json:
+    """Ask this DNS server and no other."""
+    server = {"socket_address": {"address": address, "port_value": 53}}
+    return named(
+        "envoy.network.dns_resolver.cares",
+        "extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+        resolvers=[server],
+        use_resolvers_as_fallback=False,
+        dns_resolver_options={"no_default_search_domain": True},
     )
 
 

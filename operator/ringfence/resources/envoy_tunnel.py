@@ -21,6 +21,7 @@ from ringfence.resources.envoy_common import (
     HostsByPort,
     Json,
     access_log,
+    dns_resolver,
     internal_cluster,
     internal_listener,
     named,
@@ -103,20 +104,13 @@ def _check(port: int) -> Json:
 
 
 def _dns_cache(resolver: str) -> Json:
-    server = {"socket_address": {"address": resolver, "port_value": 53}}
     return {
         "name": "egress",
         "dns_lookup_family": "V4_ONLY",
         "host_ttl": "300s",
         "max_hosts": 256,
         "dns_query_timeout": seconds(CONNECT_SECONDS),
-        "typed_dns_resolver_config": named(
-            "envoy.network.dns_resolver.cares",
-            "extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
-            resolvers=[server],
-            use_resolvers_as_fallback=False,
-            dns_resolver_options={"no_default_search_domain": True},
-        ),
+        "typed_dns_resolver_config": dns_resolver(resolver),
     }
 
 

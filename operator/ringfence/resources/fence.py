@@ -9,7 +9,7 @@ import json
 
 from ringfence import names
 from ringfence.api import Json
-from ringfence.policy import Effective, class_egress
+from ringfence.policy import Effective, class_egress, way_out
 from ringfence.resources import egress
 from ringfence.settings import Settings
 
@@ -21,7 +21,8 @@ def is_fenced(wanted: Effective) -> bool:
 
 def fence_variable(wanted: Effective, settings: Settings) -> Json:
     """The environment variable of the proxy container."""
-    rules = (*class_egress(wanted.rules), *wanted.rules.egress.permitted)
+    ceiling = (*class_egress(wanted.rules), *wanted.rules.egress.permitted)
+    rules = (*ceiling, *way_out(wanted))
     ports = sorted({port for rule in rules for port in rule.ports})
     fence = {"ports": ports, "resolver": settings.resolver}
     return {"name": names.FENCE_VARIABLE, "value": json.dumps(fence, separators=(",", ":"))}
@@ -35,7 +36,7 @@ def guard(settings: Settings) -> Json:
     proxy = f"{egress.PROXY_ADDRESS}:{egress.PROXY_PORT}"
     return {
         "name": names.GUARD_CONTAINER,
-        "image": settings.guard_image,
+        "image": settings.operator_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["ringfence-guard", "--proxy", proxy, "--resolver", settings.resolver],
         "resources": {

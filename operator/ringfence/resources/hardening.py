@@ -10,6 +10,9 @@ from ringfence import names
 from ringfence.api import Json, SandboxClassSpec
 from ringfence.nodes import Profiles
 
+_AGENTS_UID: Final = frozenset({names.AGENT_CONTAINER, names.GUARD_CONTAINER})
+"""The guard proves what the agent's uid can do; all others are out of its reach as the proxy is."""
+
 APPARMOR_ANNOTATION: Final = "container.apparmor.security.beta.kubernetes.io/"
 """Deprecated since Kubernetes 1.30, still read by older kubelets. Must equal the field."""
 
@@ -18,10 +21,10 @@ def harden(pod: Json, rules: SandboxClassSpec, profiles: Profiles, uid: int) -> 
     """`pod` with every security field set and every dangerous one removed.
 
     Args:
-        pod: A Pod whose containers are named as in names.py.
+        pod: A Pod whose agent container is named AGENT_CONTAINER; all others are our own.
         rules: Spec of the class.
         profiles: What the agent container is confined by.
-        uid: User id of all containers but the proxy.
+        uid: User id of the agent and of its guard.
     """
     spec = {k: v for k, v in pod["spec"].items() if k not in _FORBIDDEN}
     spec |= _pod_fields(rules, uid)
@@ -59,7 +62,7 @@ def _pod_fields(rules: SandboxClassSpec, uid: int) -> Json:
 
 def _container(container: Json, profiles: Profiles, uid: int) -> Json:
     agent = container["name"] == names.AGENT_CONTAINER
-    user = names.PROXY_UID if container["name"] == names.PROXY_CONTAINER else uid
+    user = uid if container["name"] in _AGENTS_UID else names.PROXY_UID
     context: Json = {
         "runAsNonRoot": True,
         "runAsUser": user,

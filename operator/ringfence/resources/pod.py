@@ -11,7 +11,7 @@ from ringfence import names, quantity
 from ringfence.api import Json
 from ringfence.nodes import Profiles
 from ringfence.policy import Effective
-from ringfence.resources import egress, workspace
+from ringfence.resources import egress, identity, workspace
 from ringfence.resources.environment import environment
 from ringfence.resources.fence import fence_variable, guard, is_fenced
 from ringfence.resources.gateway_guard import gateway_guard
@@ -25,7 +25,8 @@ GRACE_SECONDS: Final = 10
 """Time between SIGTERM and SIGKILL; agents keep nothing that a longer one would save."""
 
 _OPTIONAL_ANNOTATIONS: Final = {
-    # IRSA's webhook would mount the token and set AWS_* in every container; only the proxy gets it.
+    # IRSA's webhook would mount a token and set AWS_* in every container. It leaves a Pod alone
+    # that has a volume of the name that it uses (resources/identity.py); this is a second belt.
     "eks.amazonaws.com/skip-containers": f"{names.AGENT_CONTAINER},{names.GUARD_CONTAINER}",
     # Argo CD calls Pods with restartPolicy Never "Progressing" until they end.
     "argocd.argoproj.io/ignore-restart-policy": "true",
@@ -49,9 +50,15 @@ def with_hashes(body: Json, wanted: Effective) -> Json:
     """The Pod with what tells later whether it was built from the same spec and allowlist."""
     body["metadata"]["annotations"] |= {
         names.SPEC_HASH_ANNOTATION: _short_hash(body["spec"]),
-        names.EGRESS_HASH_ANNOTATION: _short_hash([r.model_dump() for r in wanted.egress]),
+        names.EGRESS_HASH_ANNOTATION: _short_hash(_proxy_rules(wanted)),
     }
     return body
+
+
+def _proxy_rules(wanted: Effective) -> list[object]:
+    """What a running proxy takes over without a new Pod."""
+    rules: list[object] = [rule.model_dump() for rule in wanted.egress]
+    return [*rules, wanted.identity.model_arns] if wanted.identity else rules
 
 
 def _short_hash(content: object) -> str:
@@ -98,7 +105,7 @@ def _agent(wanted: Effective) -> Json:
                 "ephemeral-storage": disk_request,
             },
         },
-        "volumeMounts": workspace.mounts(wanted),
+        "volumeMounts": [*workspace.mounts(wanted), *identity.agent_mounts(wanted)],
         **_TERMINATION,
         "terminationMessagePath": _OUT_OF_REACH,
     }
@@ -115,10 +122,14 @@ def _proxy(wanted: Effective, settings: Settings) -> Json:
     Under another runtime the hook does not see the node's control groups; the class chooses that.
     """
     hook = egress.wait_args(limits=wanted.rules.runtime_class_name is None)
-    return {
-        **proxy(settings, hook),
+    plain = proxy(settings, hook)
+    limits = plain["resources"]["limits"] | {"memory": identity.proxy_memory(wanted)}
+    return plain | {
+        "command": identity.proxy_command(wanted, plain["command"]),
         "restartPolicy": "Always",
         "env": _node_variables(wanted, settings),
+        "resources": plain["resources"] | {"limits": limits},
+        "volumeMounts": [*plain["volumeMounts"], *identity.proxy_mounts(wanted)],
     }
 
 
@@ -151,7 +162,12 @@ def _init_containers(wanted: Effective, settings: Settings) -> list[Json]:
     """What comes before the agent: its proxy, and the proof that it is the only way out."""
     if wanted.behind_gateway:
         return [gateway_guard(wanted, settings)]
-    return [_proxy(wanted, settings), *([guard(settings)] if is_fenced(wanted) else [])]
+    guards = [guard(settings)] if is_fenced(wanted) else []
+    return [_proxy(wanted, settings), *_credentials(wanted, settings), *guards]
+
+
+def _credentials(wanted: Effective, settings: Settings) -> list[Json]:
+    return [c | _TERMINATION for c in identity.containers(wanted, settings)]
 
 
 _TERMINATION: Final = {
@@ -167,7 +183,7 @@ counts. It cannot be left out, so it lies where only root may go: images keep ro
 
 def _volumes(wanted: Effective) -> list[Json]:
     config = [] if wanted.behind_gateway else [config_volume(wanted)]
-    return [*workspace.volumes(wanted), *config]
+    return [*workspace.volumes(wanted), *config, *identity.volumes(wanted)]
 
 
 def config_volume(wanted: Effective) -> Json:

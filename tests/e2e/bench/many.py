@@ -25,7 +25,7 @@ _REST_SECONDS: Final = 10.0
 _PAGE: Final = f"/api/v1/namespaces/{_NAMESPACE}/pods?limit=1"
 _ENVIRONMENT: Final = {
     "RINGFENCE_PROXY_IMAGE": "bench/proxy:1",
-    "RINGFENCE_GUARD_IMAGE": "bench/operator:1",
+    "RINGFENCE_OPERATOR_IMAGE": "bench/operator:1",
     "RINGFENCE_RESOLVER": "10.96.0.10",
 }
 

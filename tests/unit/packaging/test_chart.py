@@ -66,7 +66,7 @@ def test_settings_accepts_the_environment_of_the_chart(chart: Rendered, tmp_path
     settings = Settings.from_environment(environment, resolv_conf)
     assert settings == Settings(
         proxy_image="ringfence.dev/proxy:0.1.0",
-        guard_image="ringfence.dev/operator:0.1.0",
+        operator_image="ringfence.dev/operator:0.1.0",
         resolver="10.96.0.10",
     )
 
