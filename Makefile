@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+AWS_VENV := .venv-aws
+AWS_STAMP := $(AWS_VENV)/.installed
 export PYTHONPATH := operator:tests/e2e:tests/unit:.
 
 .DEFAULT_GOAL := help
@@ -17,8 +19,14 @@ $(STAMP): pyproject.toml
 	@$(BIN)/pip install --quiet --group test --editable '.[cli]'
 	@touch $@
 
+$(AWS_STAMP): pyproject.toml $(STAMP)
+	@$(PYTHON) -m venv $(AWS_VENV)
+	@$(AWS_VENV)/bin/pip install --quiet --upgrade 'pip>=25.1'
+	@PYTHONPATH= $(AWS_VENV)/bin/pip install --quiet --group aws
+	@touch $@
+
 .PHONY: setup
-setup: $(STAMP) ## Makes the virtual environment with every tool
+setup: $(STAMP) $(AWS_STAMP) ## Makes the virtual environment with every tool
 
 .PHONY: demo
 demo: $(STAMP) ## Real cluster, chart, sample Sandbox, real work inside; leaves it running
@@ -51,7 +59,7 @@ unit: $(STAMP) ## Unit tests
 	@$(BIN)/pytest tests/unit
 
 .PHONY: e2e
-e2e: $(STAMP) ## End-to-end tests on the embedded cluster
+e2e: $(STAMP) $(AWS_STAMP) ## End-to-end tests on the embedded cluster
 	@$(BIN)/pytest tests/e2e --timeout 900 -m "not node2"
 
 .PHONY: node2

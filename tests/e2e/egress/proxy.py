@@ -20,12 +20,14 @@ from typing import Any
 
 from egress.netns import inside
 from ringfence.api import EgressRule
+from ringfence.policy import Identity
 from ringfence.resources.egress import (
     PROXY_ADDRESS,
     PROXY_PORT,
     envoy_args,
     envoy_files,
 )
+from ringfence.resources.envoy_bedrock import Paths
 
 
 def envoy_binary() -> str:
@@ -68,20 +70,31 @@ class Proxy:
     process: subprocess.Popen[bytes]
     log_path: Path
 
+    def stop(self) -> None:
+        """End the proxy."""
+        self.process.terminate()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """End it and start it anew with the files that are there now."""
+        self.stop()
+        self.process = _start(self.netns, self.directory, self.log_path)
+        _wait_until_ready(self, seconds=15)
+
     def allow(self, rules: Sequence[EgressRule]) -> None:
         """Change the allowlist of the running proxy."""
         files = envoy_files(rules, resolver="127.0.0.1", directory=str(self.directory))
         write_config_map(self.directory, files)
 
-    def dial(self) -> socket.socket:
+    def dial(self, port: int = PROXY_PORT) -> socket.socket:
         """Open a connection to the proxy."""
         with inside(self.netns):
-            return socket.create_connection((PROXY_ADDRESS, PROXY_PORT), timeout=8)
+            return socket.create_connection((PROXY_ADDRESS, port), timeout=8)
 
-    def ask(self, request: bytes) -> Reply:
+    def ask(self, request: bytes, port: int = PROXY_PORT) -> Reply:
         """Send raw bytes as a request and read the answer."""
         with ExitStack() as stack:
-            connection = stack.enter_context(self.dial())
+            connection = stack.enter_context(self.dial(port))
             connection.sendall(request)
             reply = _read_reply(connection)
             if reply.status == 200:
@@ -174,20 +187,34 @@ def _wait_until_ready(proxy: Proxy, seconds: float) -> None:
 
 
 @contextmanager
-def running(netns: str, directory: Path, rules: Sequence[EgressRule]) -> Iterator[Proxy]:
-    """Run Envoy in a namespace with this allowlist until the block ends."""
+def running(
+    netns: str,
+    directory: Path,
+    rules: Sequence[EgressRule],
+    identity: Identity | None = None,
+    paths: Paths | None = None,
+) -> Iterator[Proxy]:
+    """Run Envoy in a namespace with this allowlist and identity until the block ends."""
     config = directory / "config"
     config.mkdir()
-    files = envoy_files(rules, resolver="127.0.0.1", directory=str(config))
+    files = envoy_files(
+        rules,
+        resolver="127.0.0.1",
+        directory=str(config),
+        identity=identity,
+        paths=paths or Paths(),
+    )
     write_config_map(config, files)
     log_path = directory / "log"
-    command = ["ip", "netns", "exec", netns, envoy_binary(), *envoy_args(str(config))[1:]]
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    proxy = Proxy(netns, config, process, log_path)
+    proxy = Proxy(netns, config, _start(netns, config, log_path), log_path)
     try:
         _wait_until_ready(proxy, seconds=15)
         yield proxy
     finally:
-        process.terminate()
-        process.wait()
+        proxy.stop()
+
+
+def _start(netns: str, config: Path, log_path: Path) -> subprocess.Popen[bytes]:
+    command = ["ip", "netns", "exec", netns, envoy_binary(), *envoy_args(str(config))[1:]]
+    with log_path.open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
