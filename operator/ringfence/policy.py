@@ -175,6 +175,8 @@ def _mode_permitted(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]
 
 
 _Check = Callable[[SandboxSpec, SandboxClassSpec], Iterable[str]]
+
+
 def _identity_beside_a_gateway(spec: SandboxSpec, rules: SandboxClassSpec) -> Iterable[str]:
     """A gateway has no token of the Sandbox to sign with."""
     asks = spec.identity is not None and spec.identity.mode != "None"

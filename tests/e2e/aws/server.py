@@ -111,7 +111,8 @@ class Accounts:
         answer = self._moto.open("/", method="POST", headers=headers, data=fields)
         if answer.status_code != 200:
             raise RefusedError(404, "AccessDenied", answer.get_data(as_text=True)[:300])
-        return answer.get_data(as_text=True)
+        text: str = answer.get_data(as_text=True)
+        return text
 
 
 def _element(text: str, name: str) -> str:
