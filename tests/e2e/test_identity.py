@@ -26,8 +26,11 @@ Json = dict[str, Any]
 NAME = "reporter"
 BOTO3 = ("boto3==1.44.8",)
 
+# botocore brings certificate authorities of its own, and that of the stand-in is not among them.
 CALL = """
-import json, time, boto3
+import json, os, time
+os.environ["AWS_CA_BUNDLE"] = "/etc/ssl/certs/ca-certificates.crt"
+import boto3
 client = boto3.client("bedrock-runtime")
 body = client.invoke_model(modelId=MODEL, body="{}")["body"].read()
 print(json.loads(body)["content"][0]["text"])
@@ -179,7 +182,12 @@ def _install_boto3(cluster: Cluster, namespace: str) -> None:
 
 def _call(cluster: Cluster, namespace: str) -> list[str]:
     program = CALL.replace("MODEL", repr(MODEL))
-    return support.python(cluster, namespace, NAME, program).splitlines()
+    try:
+        return support.python(cluster, namespace, NAME, program).splitlines()
+    except ClusterError as error:
+        log = cluster.kubectl("logs", NAME, "-n", namespace, "-c", "egress-proxy", "--tail", "20")
+        message = f"{error}\nthe egress proxy said:\n{log}"
+        raise AssertionError(message) from error
 
 
 def _search(cluster: Cluster, namespace: str) -> Json:
