@@ -70,7 +70,9 @@ ports = []
 for port in range(1, 65536):
     with socket.socket() as probe:
         probe.settimeout(2)
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
+        answered = probe.connect_ex(("127.0.0.1", port)) == 0
+        # A socket that is given this very port as its own connects to itself.
+        if answered and probe.getsockname() != probe.getpeername():
             ports.append(port)
 PATHS = ("/", "/stats", "/config_dump", "/certs", "/latest/meta-data/iam/", "/run/aws/credentials")
 for port in ports:
