@@ -36,6 +36,10 @@ demo: $(STAMP) ## Real cluster, chart, sample Sandbox, real work inside; leaves 
 attack: $(STAMP) ## Real cluster, chart, then every row of the attack table; leaves it running
 	@$(BIN)/python -m attack_table
 
+.PHONY: bypass
+bypass: $(STAMP) ## Real cluster, chart, then every attempt to get past the network fence; leaves it running
+	@$(BIN)/python -m bypass
+
 .PHONY: down
 down: $(STAMP) ## Removes the cluster and everything it made
 	@$(BIN)/python -m cluster down
