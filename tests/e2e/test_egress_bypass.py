@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from cluster import Cluster
     from support import Json
 
-pytestmark = [pytest.mark.usefixtures("ringfence"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.bypass,
+    pytest.mark.usefixtures("ringfence"),
+    pytest.mark.timeout(600),
+]
 
 
 @pytest.fixture(scope="module")
