@@ -50,15 +50,9 @@ def with_hashes(body: Json, wanted: Effective) -> Json:
     """The Pod with what tells later whether it was built from the same spec and allowlist."""
     body["metadata"]["annotations"] |= {
         names.SPEC_HASH_ANNOTATION: _short_hash(body["spec"]),
-        names.EGRESS_HASH_ANNOTATION: _short_hash(_proxy_rules(wanted)),
+        names.EGRESS_HASH_ANNOTATION: _short_hash([r.model_dump() for r in wanted.egress]),
     }
     return body
-
-
-def _proxy_rules(wanted: Effective) -> list[object]:
-    """What a running proxy takes over without a new Pod."""
-    rules: list[object] = [rule.model_dump() for rule in wanted.egress]
-    return [*rules, wanted.identity.model_arns] if wanted.identity else rules
 
 
 def _short_hash(content: object) -> str:

@@ -171,11 +171,20 @@ def test_proxy_without_an_identity_has_no_second_listener() -> None:
     assert "name: sts" not in files["envoy.yaml"]
 
 
-def test_other_models_reach_a_running_proxy_and_other_regions_a_new_pod() -> None:
-    key = "ringfence.dev/egress-hash"
-    first = _pod()
-    fewer = _pod(modelArns=["arn:aws:bedrock:*::foundation-model/anthropic.claude-x"])
-    assert first["metadata"]["annotations"][key] != fewer["metadata"]["annotations"][key]
-    elsewhere = _pod(region="eu-west-1")["metadata"]["annotations"]
-    hashes = "ringfence.dev/spec-hash"
-    assert first["metadata"]["annotations"][hashes] != elsewhere[hashes]
+OTHER = {
+    "models": {"modelArns": ["arn:aws:bedrock:*::foundation-model/anthropic.claude-x"]},
+    "region": {"region": "eu-west-1"},
+}
+
+
+@pytest.mark.parametrize("what", OTHER)
+def test_pod_of_other_models_or_another_region_is_outdated(what: str) -> None:
+    key = "ringfence.dev/spec-hash"
+    hashes = [_pod(**changes)["metadata"]["annotations"][key] for changes in ({}, OTHER[what])]
+    assert hashes[0] != hashes[1]
+
+
+def test_other_models_are_other_rules_for_the_running_proxy() -> None:
+    rules = [_rules(), _rules(**OTHER["models"])]
+    first, fewer = (config_map(accepted(_wanted(), r), SETTINGS)["data"]["lds.yaml"] for r in rules)
+    assert first != fewer
