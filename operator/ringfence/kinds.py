@@ -3,12 +3,16 @@
 Pure: reconcile and its tests depend on the Protocol here and never on the client library.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
-from urllib.parse import quote
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ringfence import names
-from ringfence.api import Json
+
+if TYPE_CHECKING:  # the models are heavy: the command line starts without them
+    from collections.abc import Mapping, Sequence
+
+    from ringfence.api import Json
 
 
 class Kind(NamedTuple):
@@ -61,7 +65,15 @@ def collection_path(kind: Kind, namespace: str = "") -> str:
 
 def object_path(kind: Kind, namespace: str, name: str) -> str:
     """URL path of one object; the namespace of a cluster-scoped kind is left out."""
-    return f"{collection_path(kind, namespace if kind.namespaced else '')}/{quote(name, safe='')}"
+    last = name if name.replace("-", "").replace(".", "").encode().isalnum() else _quoted(name)
+    return f"{collection_path(kind, namespace if kind.namespaced else '')}/{last}"
+
+
+def _quoted(name: str) -> str:
+    """Names that the API server has accepted need none of this, and no import."""
+    from urllib.parse import quote  # noqa: PLC0415
+
+    return quote(name, safe="")
 
 
 class ApiError(Exception):

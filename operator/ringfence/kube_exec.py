@@ -4,7 +4,6 @@ Commands run over the websocket of pods/exec, in the version that can close stan
 they write is the word of a hostile program: it is cut, decoded loosely, and never interpreted.
 """
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
@@ -16,6 +15,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.stream import WsApiClient
 
 from ringfence import __version__
+from ringfence.client.ending import ending
 from ringfence.kinds import POD, ApiError, Container, Finished, object_path
 from ringfence.kube import Kube, identification
 
@@ -23,7 +23,6 @@ _PROTOCOL: Final = "v5.channel.k8s.io"
 _STDIN, _STDOUT, _STDERR, _ERROR, _CLOSE = 0, 1, 2, 3, 255
 _CHUNK: Final = 32 * 1024
 _LONGEST: Final = 1024 * 1024
-_CUT_OFF: Final = "the connection ended before the command did"
 
 
 class Session(NamedTuple):
@@ -114,19 +113,5 @@ async def _receive(connection: aiohttp.ClientWebSocketResponse[bool]) -> Finishe
             if channel in heard and len(heard[channel]) < _LONGEST:
                 heard[channel] += data
     texts = {channel: data.decode(errors="replace") for channel, data in heard.items()}
-    code, problem = _ending(texts[_ERROR])
+    code, problem = ending(texts[_ERROR])
     return Finished(texts[_STDOUT], texts[_STDERR], code, problem)
-
-
-def _ending(status_text: str) -> tuple[int | None, str]:
-    """Exit status, or why there is none, in the Status object at the end of an exec."""
-    if not status_text:
-        return None, _CUT_OFF
-    status = json.loads(status_text)
-    if status.get("status") == "Success":
-        return 0, ""
-    causes = (status.get("details") or {}).get("causes") or []
-    codes = [cause.get("message") for cause in causes if cause.get("reason") == "ExitCode"]
-    if codes:
-        return int(codes[0]), ""
-    return None, str(status.get("message"))

@@ -17,6 +17,8 @@ DEFAULT_CLASS_ANNOTATION: Final = f"{GROUP}/is-default-class"
 SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
 EGRESS_HASH_ANNOTATION: Final = f"{GROUP}/egress-hash"
 """Changes with the allowlist: a changed Pod makes the kubelet renew the proxy's volume at once."""
+REQUEST_ANNOTATION: Final = f"{GROUP}/request"
+"""On a Sandbox that the command line or the SDK made: tells it from another of the same name."""
 SANDBOX_UID_LABEL: Final = f"{GROUP}/sandbox-uid"
 
 MANAGED_BY_LABELS: Final = {
@@ -26,6 +28,20 @@ MANAGED_BY_LABELS: Final = {
 
 AGENT_CONTAINER: Final = "agent"
 PROXY_CONTAINER: Final = "egress-proxy"
+
+LAYERS: Final = (
+    "process",
+    "namespaces",
+    "seccomp",
+    "appArmor",
+    "resources",
+    "network",
+    "audit",
+)
+"""Layers of defence, from the inside out."""
+
+DOCUMENTATION_ADDRESS: Final = "203.0.113.10"
+"""Of RFC 5737: nobody on the internet has it."""
 
 WORKSPACE_VOLUME: Final = "workspace"
 """Volume of /work and /tmp."""

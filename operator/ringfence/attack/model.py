@@ -5,20 +5,13 @@ control characters before anybody reads it.
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from ringfence.api import Layer
-
-_LONGEST: Final = 400
-
-
-def printable(text: str) -> str:
-    """`text` as one line that cannot steer a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text[:_LONGEST])
-
+from ringfence.printable import printable
 
 Line = Annotated[str, AfterValidator(printable)]
 Outcome = Literal["through", "refused", "silent", "untried"]

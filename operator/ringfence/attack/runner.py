@@ -11,13 +11,14 @@ from typing import Any, Final
 from ringfence.api import Json
 from ringfence.attack import neighbour, pods
 from ringfence.attack.judge import judge
-from ringfence.attack.model import Attempt, Lost, Observed, Status, Verdict, parse, printable
+from ringfence.attack.model import Attempt, Lost, Observed, Status, Verdict, parse
 from ringfence.attack.program import program
 from ringfence.attack.rows import NEIGHBOUR_LATENCY, NODE_READY, Result, Row
 from ringfence.attack.scene import Scene
 from ringfence.attack.stage import PYTHON, Objects
 from ringfence.attack.waiting import until
 from ringfence.kinds import NODE, POD, ApiError, Executor
+from ringfence.printable import printable
 
 _KILLED: Final = 137
 """Exit status of a program that was ended by SIGKILL."""

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from ringfence import names
+from ringfence.advice import HOPELESS
 from ringfence.api import Json
 from ringfence.attack import pods
 from ringfence.attack.scene import NEIGHBOUR_PORT, Plan, Scene
@@ -27,19 +28,6 @@ import socket
 open("/work/{marker}", "w").close()
 socket.create_connection(("{address}", {port}), timeout=5)
 """
-_HOPELESS: Final = frozenset(
-    {
-        "InvalidSpec",
-        "ClassNotFound",
-        "ClassInvalid",
-        "ClassCeilingExceeded",
-        "IsolationBelowMinimum",
-        "NameConflict",
-        "NamespaceTerminating",
-    }
-)
-"""Reasons of a Sandbox that no waiting changes."""
-
 PYTHON: Final = ("python3", "-I", "-S", "-")
 """Isolated: nothing that lies in the workspace is imported."""
 
@@ -112,7 +100,7 @@ async def _ready(objects: Objects, plan: Plan, name: str) -> str:
     if ready.get("status") == "True":
         return ""
     said = f"{ready.get('reason', 'not seen by the operator yet')}: {ready.get('message', '')}"
-    if ready.get("reason") in _HOPELESS:
+    if ready.get("reason") in HOPELESS:
         message = f"Sandbox {name}: {said}"
         raise CouldNotRun(message)
     return said

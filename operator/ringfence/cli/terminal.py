@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from ringfence.attack.model import printable
+from ringfence.printable import printable
 
 WIDE: Final = 200
 """Columns where nobody says how wide the output is, as in a log."""

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attack.reports import POWERLESS
-from ringfence.attack.model import Lost, Observed, Status, parse, printable
+from ringfence.attack.model import Lost, Observed, Status, parse
+from ringfence.printable import printable
 
 ME = POWERLESS.model_dump(by_alias=True)
 
