@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from ringfence import names
 from ringfence.scalars import (
     Argument,
     ByteRate,
@@ -265,15 +266,7 @@ class Toleration(Model):
     )
 
 
-LAYERS: Final = (
-    "process",
-    "namespaces",
-    "seccomp",
-    "appArmor",
-    "resources",
-    "network",
-    "audit",
-)
+LAYERS: Final = names.LAYERS
 Layer = Literal["process", "namespaces", "seccomp", "appArmor", "resources", "network", "audit"]
 MinimumState = Literal["Enforced", "Degraded"]
 

@@ -9,8 +9,6 @@ from ringfence.attack.model import Limits
 from ringfence.kinds import Container
 
 NEIGHBOUR_PORT: Final = 8000
-DOCUMENTATION_ADDRESS: Final = "203.0.113.10"
-"""Of RFC 5737: nobody on the internet has it."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Plan:
     pod: str | None = None
     """An existing Pod to attack instead of a Sandbox of our own."""
     container: str = names.AGENT_CONTAINER
-    target: str = DOCUMENTATION_ADDRESS
+    target: str = names.DOCUMENTATION_ADDRESS
     """Address outside of the cluster."""
     target_known: bool = False
     """Whether something is known to answer there."""

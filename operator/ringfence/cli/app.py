@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ringfence import __version__
-from ringfence.cli import attack
+from ringfence.cli import attack_options, completion, copy, create, delete, logs, remote_exec, show
 
 app = typer.Typer(
     name="ringfence",
@@ -14,7 +14,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command(epilog=attack.EPILOG)(attack.attack)
+app.command(epilog=create.EPILOG)(create.create)
+app.command()(show.ls)
+app.command()(show.describe)
+app.command(name="exec", epilog=remote_exec.EPILOG)(remote_exec.remote_exec)
+app.command(epilog=copy.EPILOG)(copy.cp)
+app.command()(logs.logs)
+app.command()(delete.delete)
+app.command(epilog=attack_options.EPILOG)(attack_options.attack)
+app.command()(completion.completion)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -1,28 +1,28 @@
-"""`ringfence attack`: reads the options, runs the table, shows it."""
+"""`ringfence attack`: runs the table and shows it."""
 
+import asyncio
+import dataclasses
 import ipaddress
 import json
-from collections.abc import Sequence
-from enum import StrEnum
-from typing import Annotated, Final
+import signal
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, NamedTuple
 
 import typer
 
-from ringfence import names
 from ringfence.attack import report
 from ringfence.attack.model import Status
 from ringfence.attack.rows import NEIGHBOUR_LATENCY, NODE_READY, ROWS, Result, Row
 from ringfence.attack.runner import Runner
-from ringfence.attack.scene import DOCUMENTATION_ADDRESS, Plan, Scene
+from ringfence.attack.scene import Plan, Scene
 from ringfence.attack.stage import stage
+from ringfence.attack.waiting import CouldNotRun
 from ringfence.cli import exits
 from ringfence.cli.terminal import Terminal, Working
+from ringfence.client.access import access
 from ringfence.kube_exec import session
-
-EPILOG: Final = """\
-Exit codes: 0 every row held, 1 some row did not, 2 wrong usage, 3 could not run,
-130 interrupted.
-"""
+from ringfence.names import DOCUMENTATION_ADDRESS
+from ringfence.sdk.errors import Unavailable
 
 _STYLES: Final = {
     Status.STOPPED: "green",
@@ -34,81 +34,68 @@ _STYLES: Final = {
 }
 
 
-class Output(StrEnum):
-    """How the result is written."""
+class Wanted(NamedTuple):
+    """What the command line asks for; see attack_options.py."""
 
-    TABLE = "table"
-    JSON = "json"
+    namespace: str | None
+    class_name: str | None
+    pod: str | None
+    container: str
+    rows: Sequence[str]
+    target: str | None
+    as_json: bool
+    keep: bool
+    context: str | None
+    kubeconfig: str | None
 
 
-def attack(  # noqa: PLR0913 - one parameter is one option
-    *,
-    namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Where the Sandboxes are made.")
-    ] = "default",
-    class_name: Annotated[
-        str | None, typer.Option("--class", help="SandboxClass; else the cluster's default.")
-    ] = None,
-    pod: Annotated[
-        str | None,
-        typer.Option(help="Attack this Pod instead of a Sandbox of our own, to compare."),
-    ] = None,
-    container: Annotated[
-        str, typer.Option(help="Container of the Pod that --pod names.")
-    ] = names.AGENT_CONTAINER,
-    row: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Only this row; may be given more than once."),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="IPv4 address outside of the cluster that answers on ports 443 and 80 to whoever "
-            f"is not fenced. Else {DOCUMENTATION_ADDRESS}, where nobody answers: then silence "
-            "proves nothing, and only a refusal counts."
-        ),
-    ] = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="Form of the result.")] = (
-        Output.TABLE
-    ),
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the Sandboxes in place.")] = False,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
-    kubeconfig: Annotated[
-        str | None, typer.Option(help="Else as kubectl: KUBECONFIG, ~/.kube/config, the Pod's own.")
-    ] = None,
-) -> None:
-    """Attack a Sandbox from inside, and show what stopped each attack.
-
-    Makes two Sandboxes, an attacker and a neighbour, runs every row of the attack table in the
-    first and removes both. The image must have Python 3; nothing else is taken from it, as each
-    attack brings its own system calls. Bombs end by themselves a little beyond the limits.
-
-    Needs the rights to create, get and delete Sandboxes, to get Pods, and to get and create
-    pods/exec, in the namespace; and to get nodes, for the row about the node.
-    """
-    plan = Plan(
-        namespace=namespace,
-        class_name=class_name,
-        pod=pod,
-        container=container,
-        target=_address(target or DOCUMENTATION_ADDRESS),
-        target_known=target is not None,
-        keep=keep,
-    )
+def run(wanted: Wanted) -> typer.Exit:
+    """Runs the table and shows it; how the command line ends."""
     terminal = Terminal()
-    rows = _rows(row or [])
+    rows = _rows(wanted.rows)
+    plan = _plan(wanted)
+    return exits.guarded(
+        lambda: asyncio.run(_interruptible(_run(wanted, plan, rows, terminal))), terminal
+    )
 
-    async def work() -> int:
-        async with session(kubeconfig, context) as access:
-            with terminal.working() as working:
-                working.doing("waiting for two Sandboxes to be Ready")
-                async with stage(access.kube, access.executor, plan) as scene:
-                    runner = Runner(access.kube, access.executor, scene)
+
+def _plan(wanted: Wanted) -> Plan:
+    return Plan(
+        namespace=wanted.namespace or "",
+        class_name=wanted.class_name,
+        pod=wanted.pod,
+        container=wanted.container,
+        target=_address(wanted.target or DOCUMENTATION_ADDRESS),
+        target_known=wanted.target is not None,
+        keep=wanted.keep,
+    )
+
+
+async def _run(wanted: Wanted, plan: Plan, rows: Sequence[Row], terminal: Terminal) -> int:
+    where = plan.namespace or access(wanted.kubeconfig, wanted.context).namespace
+    placed = dataclasses.replace(plan, namespace=where)
+    async with session(wanted.kubeconfig, wanted.context) as connected:
+        with terminal.working() as working:
+            working.doing("waiting for two Sandboxes to be Ready")
+            try:
+                async with stage(connected.kube, connected.executor, placed) as scene:
+                    runner = Runner(connected.kube, connected.executor, scene)
                     results = await _results(runner, rows, working)
-        _show(terminal, output, scene, results)
-        return exits.OK if report.passed(results) else exits.NOT_HELD
+            except CouldNotRun as error:
+                raise Unavailable(str(error)) from error
+    _show(terminal, scene, results, as_json=wanted.as_json)
+    return exits.OK if report.passed(results) else exits.NOT_HELD
 
-    raise exits.run(work(), terminal)
+
+async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
+    """SIGTERM and SIGHUP let it clean up, as Ctrl-C does."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def _address(text: str) -> str:
@@ -139,8 +126,8 @@ async def _results(runner: Runner, rows: Sequence[Row], working: Working) -> lis
     return sorted(results, key=lambda result: order.index(result.row))
 
 
-def _show(terminal: Terminal, output: Output, scene: Scene, results: Sequence[Result]) -> None:
-    if output is Output.JSON:
+def _show(terminal: Terminal, scene: Scene, results: Sequence[Result], *, as_json: bool) -> None:
+    if as_json:
         terminal.write(json.dumps(report.document(scene, results), indent=2) + "\n")
         return
     styles = [_STYLES[result.verdict.status] for result in results]

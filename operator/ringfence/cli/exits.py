@@ -1,38 +1,41 @@
 """Exit codes of the command line, and the one place where errors become them."""
 
-import asyncio
 import signal
-from collections.abc import Coroutine
-from typing import Any, Final
+from collections.abc import Callable
 
 import typer
 
-from ringfence.attack.waiting import CouldNotRun
+from ringfence.cli.codes import COULD_NOT_RUN, INTERRUPTED, NOT_HELD, OK, WRONG_USAGE
 from ringfence.cli.terminal import Terminal
 from ringfence.kinds import ApiError
+from ringfence.sdk.errors import InvalidArgument, NotReady, SandboxError
 
-OK: Final = 0
-NOT_HELD: Final = 1
-COULD_NOT_RUN: Final = 3  # 2 is a wrong usage, as typer has it
-INTERRUPTED: Final = 130
+__all__ = ["COULD_NOT_RUN", "INTERRUPTED", "NOT_HELD", "OK", "guarded"]
 
 
-def run(work: Coroutine[Any, Any, int], terminal: Terminal) -> typer.Exit:
-    """Runs a command to its end; Ctrl-C and SIGTERM let it clean up."""
+def guarded(work: Callable[[], int], terminal: Terminal) -> typer.Exit:
+    """Runs a command to its end; Ctrl-C, SIGTERM and SIGHUP let it clean up."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
-        return typer.Exit(asyncio.run(_interruptible(work)))
-    except ApiError as error:
-        terminal.error(str(error) if error.status else error.message)
-        return typer.Exit(COULD_NOT_RUN)
-    except CouldNotRun as error:
-        terminal.error(str(error))
-        return typer.Exit(COULD_NOT_RUN)
-    except (asyncio.CancelledError, KeyboardInterrupt):
+        return typer.Exit(work())
+    except KeyboardInterrupt:
         terminal.error("interrupted")
         return typer.Exit(INTERRUPTED)
+    except BrokenPipeError:
+        return typer.Exit(COULD_NOT_RUN)  # nobody reads any more
+    except (ApiError, SandboxError, OSError) as error:
+        terminal.error(_message(error))
+        return typer.Exit(_code(error))
 
 
-async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
-    task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
+def _message(error: Exception) -> str:
+    if isinstance(error, ApiError) and not error.status:
+        return error.message
+    return str(error)
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, NotReady):
+        return NOT_HELD
+    return WRONG_USAGE if isinstance(error, InvalidArgument) else COULD_NOT_RUN

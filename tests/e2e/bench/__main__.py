@@ -14,7 +14,7 @@ from typing import Any
 
 import product
 import support
-from bench import disk, node, profile_cost
+from bench import cli, disk, node, profile_cost
 from bench.watch import ReadyWatch
 from bench.writes import OPERATOR, WriteCount
 from cluster import Cluster, config
@@ -25,7 +25,7 @@ SERIAL_RUNS = 15
 AT_ONCE = 40
 MANY = 500
 ON_A_NODE = 50
-_PARTS = ("serial", "disk", "at_once", "many", "node", "at_rest", "profile")
+_PARTS = ("serial", "disk", "at_once", "many", "node", "at_rest", "profile", "cli")
 _NOWHERE: Json = {
     "nodeSelector": {"ringfence.dev/no": "node"},
     # Volumes that wait for a node are never made.
@@ -92,6 +92,10 @@ def _parts(cluster: Cluster, image: str) -> dict[str, tuple[str, Callable[[], Js
         "profile": (
             f"{profile_cost.RUNS} times the same work under RuntimeDefault and under our profile",
             lambda: profile_cost.measure(cluster, NAMESPACE, image),
+        ),
+        "cli": (
+            f"{cli.RUNS} times `kubectl exec` and `ringfence exec`, in turns",
+            lambda: cli.measure(cluster, NAMESPACE),
         ),
     }
 

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -15,8 +16,14 @@ from ringfence import __version__
 from ringfence.attack.rows import ROWS
 from ringfence.cli import attack as command
 from ringfence.cli.app import app
-from ringfence.kinds import POD, ApiError, Kind
+from ringfence.kinds import POD, SANDBOX, ApiError, Kind
 from ringfence.kube_exec import Session
+
+
+class Context(NamedTuple):
+    """The part of an access that the command reads."""
+
+    namespace: str
 
 
 class Access:
@@ -27,6 +34,11 @@ class Access:
         self.programs = Programs()
         self.asked: tuple[str | None, str | None] = (None, None)
         self.error: ApiError | None = None
+
+    def access(self, _kubeconfig: str | None, _context: str | None) -> Context:
+        if self.error:
+            raise self.error
+        return Context("of-the-context")
 
     @asynccontextmanager
     async def session(self, kubeconfig: str | None, context: str | None) -> AsyncIterator[Session]:
@@ -40,6 +52,7 @@ class Access:
 def access(monkeypatch: pytest.MonkeyPatch) -> Access:
     made = Access()
     monkeypatch.setattr(command, "session", made.session)
+    monkeypatch.setattr(command, "access", made.access)
     return made
 
 
@@ -155,6 +168,13 @@ def test_options_reach_the_plan(access: Access) -> None:
     assert access.asked == ("/k", "c")
     assert access.cluster.specs[0]["className"] == "strict"
     assert len(access.cluster.sandboxes()) == 1
+
+
+def test_sandboxes_are_made_in_the_namespace_of_the_context(access: Access) -> None:
+    invoke("--row", "ptrace", "--keep")
+    assert {namespace for kind, namespace, _ in access.cluster.objects if kind == SANDBOX} == {
+        "of-the-context"
+    }
 
 
 def test_help_tells_exit_codes_and_what_the_image_needs() -> None:
