@@ -23,6 +23,7 @@ TEST_SECONDS = 120
 NODE_2_SECONDS = 600  # the first of them also starts the node
 _HERE = Path(__file__).parent
 _STARTED_HERE = pytest.StashKey[bool]()
+_WITHOUT_NODE_2 = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,10 +73,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         session.config.stash[_STARTED_HERE] = Cluster().up()
         if "ringfence" in wanted:
             product.up()
-        if "node_2" in wanted:
-            Cluster().prepare_node_2()
     except ClusterError as error:
         pytest.exit(f"the cluster did not come up: {error}", returncode=1)
+    if "node_2" in wanted:
+        _prepare_node_2(session.config)
+
+
+def _prepare_node_2(pytestconfig: pytest.Config) -> None:
+    """Its tests fail where it cannot be made (without QEMU, say); the others run all the same."""
+    try:
+        Cluster().prepare_node_2()
+    except ClusterError as error:
+        pytestconfig.stash[_WITHOUT_NODE_2] = str(error)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -100,10 +109,20 @@ def ringfence(cluster: Cluster) -> Cluster:
 @pytest.fixture(scope="session")
 def node_2(cluster: Cluster, pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """The cluster with node 2, which is started for the first test that asks for it."""
+    if problem := pytestconfig.stash.get(_WITHOUT_NODE_2, ""):
+        pytest.fail(f"node 2 cannot be made on this machine, and nothing replaces it: {problem}")
     started = cluster.start_node_2()
     yield cluster
     if started and not pytestconfig.getoption("--keep-cluster"):
         cluster.stop_node_2()
+
+
+@pytest.fixture(autouse=True)
+def _living_node_2(request: pytest.FixtureRequest) -> None:
+    """After the death of the machine each test says so at once, not at the end of its patience."""
+    marker = request.node.get_closest_marker("node2")
+    if marker and not marker.kwargs.get("stops_it"):
+        request.getfixturevalue("node_2").require_node_2()
 
 
 @pytest.fixture
@@ -123,6 +142,8 @@ def pytest_runtest_makereport(
     if report.when == "call" and report.failed and {"cluster", "namespace"} <= set(arguments):
         name = arguments["namespace"]
         report.sections.append((f"namespace {name}", _dump(arguments["cluster"], name)))
+    if report.failed and "node_2" in arguments:
+        report.sections.append(("node 2", arguments["node_2"].node_2_last_words()))
     return report
 
 

@@ -33,6 +33,22 @@ HARDENED = {
     "runAsUser": UID,
     "runAsGroup": UID,
 }
+FORK_BOMB = """
+import errno, json, os, signal
+children, error = [], 0
+try:
+    for _ in range(1000):
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+        children.append(pid)
+except OSError as refused:
+    error = refused.errno
+print(json.dumps({"children": len(children), "again": error == errno.EAGAIN}))
+for pid in children:
+    os.kill(pid, signal.SIGKILL)
+"""
+"""Stops at the limit, ends what it started, and says how far it got."""
 
 
 def body(cluster: Cluster, namespace: str, limits: Json | None = None, **context: Any) -> Json:

@@ -27,14 +27,6 @@ pytestmark = pytest.mark.node2
 
 SECONDS = 240  # for a Pod to be Ready, on a busy machine
 REACH_SECONDS = 5
-PROFILE = """
-#include <tunables/global>
-profile {name} flags=(attach_disconnected) {{
-  #include <abstractions/base>
-  file,
-  deny /etc/passwd r,
-}}
-"""
 
 
 def on_node_2(name: str, **changes: Any) -> dict[str, Any]:
@@ -101,19 +93,6 @@ def test_pod_sees_its_limits_in_cgroup_v2(node_2: Cluster, one: str) -> None:
     assert sh(node_2, one, "cat /proc/self/cgroup") == "0::/\n"
     files = "cd /sys/fs/cgroup; cat memory.max cpu.max"
     assert sh(node_2, one, files).split() == ["67108864", "50000", "100000"]
-
-
-def test_loaded_apparmor_profile_confines_the_pod_that_names_it(
-    node_2: Cluster, namespace: str
-) -> None:
-    node_2.node_2_exec("apparmor_parser", "--replace", stdin=PROFILE.format(name=namespace))
-    profile = {"type": "Localhost", "localhostProfile": namespace}
-    start(
-        node_2, namespace, on_node_2("one", security={"appArmorProfile": profile}), seconds=SECONDS
-    )
-    assert sh(node_2, namespace, "cat /proc/self/attr/current") == f"{namespace} (enforce)\n"
-    assert "Permission denied" in sh(node_2, namespace, "cat /etc/passwd 2>&1 || true")
-    assert sh(node_2, namespace, "cat /etc/group").startswith("root:")
 
 
 def test_pod_that_names_a_profile_nobody_loaded_does_not_start(

@@ -7,19 +7,23 @@ copy of the Pod without it, where all of it works. The machine is slow, so Pods 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import attack_table
-import demo
-import product
+import node_agent
+import on_node_2
 import support
 from attacked import attack, copy, only, start
 from cluster import config
-from images import recipe
+from on_node_2 import CLASS, SECONDS, WRITE_RATE
 from pods import fresh_namespace
+from probes import places
+from ringfence.attack.defences import APP_ARMOR
 from ringfence.attack.rows import ROWS
+from ringfence.profiles.apparmor import profile_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,94 +33,38 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.node2,
     pytest.mark.usefixtures("ringfence"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
 
 Json = dict[str, Any]
-CLASS = "node-2"
-SECONDS = 240
-WRITE_RATE = 20 * 2**20
-APP_ARMOR_ROWS = [row.name for row in ROWS if row.needs_app_armor]
-BAIT_DIRECTORIES = (
-    *("/app", "/skills", "/var/lib/aiagent", "/etc/kubernetes", "/etc/sudoers.d"),
-    *("/run/containerd", "/run/docker", "/var/lib/kubelet", "/home/sandbox/.ssh"),
-)
-BAIT_FILES = ("/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/run/docker.sock")
-TRY = """
-import json, os, shutil, subprocess
-def attempt(work):
-    try:
-        work()
-        return "allowed"
-    except PermissionError:
-        return "refused"
-def create(place):
-    os.close(os.open(os.path.join(place, "x"), os.O_CREAT | os.O_WRONLY))
-def run(place):
-    path = os.path.join(place, "program")
-    shutil.copyfile("/bin/true", path)
-    os.chmod(path, 0o700)
-    subprocess.run([path], check=True)
-found = {place: attempt(lambda: create(place)) for place in %r}
-found |= {place: attempt(lambda: open(place).close()) for place in %r}
-found["run from /tmp"] = attempt(lambda: run("/tmp"))
-found["run from /dev/shm"] = attempt(lambda: run("/dev/shm"))
-found["/proc/1/environ"] = attempt(lambda: open("/proc/1/environ").close())
-found["mount --version"] = attempt(lambda: subprocess.run(["mount", "--version"], check=True))
-found["su --version"] = attempt(lambda: subprocess.run(["su", "--version"], check=True))
-print(json.dumps(found))
-""" % (BAIT_DIRECTORIES, BAIT_FILES)  # noqa: UP031 - braces are Python's
-FREE = """
-import json, os, subprocess
-for place in ("/work", "/tmp", "/dev/shm"):
-    with open(os.path.join(place, "x"), "w") as file:
-        file.write("x")
-subprocess.run(["sh", "-c", "cp /bin/true /work/program && /work/program"], check=True)
-print(open("/proc/self/attr/current").read().strip())
+SIZE = 60 * 2**20
+WRITE = f"""
+import mmap, os, time
+block = mmap.mmap(-1, 2**20)  # the kernel wants aligned memory
+file = os.open("/work/x", os.O_CREAT | os.O_WRONLY | os.O_DIRECT)
+begun = time.monotonic()
+for _ in range({SIZE >> 20}):
+    os.write(file, block)
+print(time.monotonic() - begun)
+os.unlink("/work/x")
 """
-
-
-def sandbox_class() -> Json:
-    """Sandboxes for node 2: it has no volumes of its own, so the disk is soft there."""
-    return {
-        "apiVersion": "ringfence.dev/v1alpha1",
-        "kind": "SandboxClass",
-        "metadata": {"name": CLASS},
-        "spec": {
-            "images": {"default": _sandbox_image()},
-            "appArmor": {"mode": "Required"},
-            "storage": {"mode": "Soft"},
-            "io": {"writeBytesPerSecond": str(WRITE_RATE)},
-            "nodeSelector": {config.NODE_2_KEY: config.NODE_2_NAME},
-            "tolerations": [{"key": config.NODE_2_KEY, "operator": "Exists"}],
-        },
-    }
-
-
-def _sandbox_image() -> str:
-    return f"ringfence.dev/sandbox:{recipe.version()}-e2e"
+JOB = """
+import numpy, pathlib
+out = pathlib.Path("/work/out.csv")
+numpy.savetxt(out, numpy.linalg.qr(numpy.arange(60.0).reshape(20, 3))[0], delimiter=",")
+print(numpy.__file__, len(out.read_text().splitlines()))
+"""
 
 
 @pytest.fixture(scope="module")
 def namespace_2(node_2: Cluster) -> Iterator[str]:
     """A namespace with the Sandbox `demo` on node 2."""
-    support.apply(node_2, sandbox_class())
+    support.apply(node_2, on_node_2.sandbox_class(node_2))
     with fresh_namespace(node_2) as namespace:
         support.create_sandbox(node_2, namespace, className=CLASS)
-        support.wait_ready(node_2, namespace, "demo", SECONDS)
+        on_node_2.wait_ready(node_2, namespace, "demo")
         yield namespace
     node_2.kubectl("delete", "sandboxclass", CLASS)
-
-
-@pytest.fixture(scope="module")
-def open_namespace_2(node_2: Cluster, namespace_2: str) -> Iterator[Json]:
-    """The Pod of that Sandbox, to be copied in a namespace without Pod Security."""
-    pod = support.get(node_2, "pod", namespace_2, "demo")
-    assert pod
-    node_2.kubectl("label", "ns", namespace_2, "pod-security.kubernetes.io/enforce-")
-    yield pod
-    label = "pod-security.kubernetes.io/enforce=restricted"
-    node_2.kubectl("label", "ns", namespace_2, label)
 
 
 def layers(cluster: Cluster, namespace: str) -> dict[str, Json]:
@@ -127,26 +75,25 @@ def layers(cluster: Cluster, namespace: str) -> dict[str, Json]:
 
 
 def test_every_layer_is_enforced_and_read_back(node_2: Cluster, namespace_2: str) -> None:
-    found = layers(node_2, namespace_2)
-    states = {name: layer["state"] for name, layer in found.items()}
     enforced = ("process", "namespaces", "seccomp", "appArmor", "network")
-    assert states == {
+    expected = {
         **dict.fromkeys(enforced, "Enforced"),
         "resources": "Degraded",
         "audit": "NotAvailable",
-    }, json.dumps(found, indent=1)
-    assert found["appArmor"]["message"].endswith(" enforce")
-    assert found["resources"]["reason"] == "SoftLimits"
+    }
+    last: dict[str, Json] = {}
 
+    def as_expected() -> bool:
+        """Not at once: on a slow machine a heartbeat may be late."""
+        last.update(layers(node_2, namespace_2))
+        return {name: layer["state"] for name, layer in last.items()} == expected
 
-def test_limits_of_processes_and_of_io_are_in_force_in_cgroup_v2(
-    node_2: Cluster, namespace_2: str
-) -> None:
-    text = node_2.kubectl("get", "sandboxnode", config.NODE_2_NAME, "-o", "json")
-    assert json.loads(text)["status"]["cgroupVersion"] == 2
-    message = layers(node_2, namespace_2)["resources"]["message"]
-    assert "pids 256 (container cgroup)" in message
-    assert f"write bytes {WRITE_RATE}/s" in message
+    try:
+        support.poll("the layers", as_expected)
+    except AssertionError:
+        pytest.fail(json.dumps(last, indent=1))
+    assert last["appArmor"]["message"] == f"{profile_name()} enforce"
+    assert last["resources"]["reason"] == "SoftLimits"
 
 
 def test_field_and_annotation_name_the_same_profile(node_2: Cluster, namespace_2: str) -> None:
@@ -158,25 +105,51 @@ def test_field_and_annotation_name_the_same_profile(node_2: Cluster, namespace_2
         c["name"]: c["securityContext"]["appArmorProfile"]
         for c in (*pod["spec"]["initContainers"], *pod["spec"]["containers"])
     }
-    profile = fields["agent"]["localhostProfile"]
-    assert annotations[f"{prefix}agent"] == f"localhost/{profile}"
-    for name in ("egress-proxy", "guard"):
+    assert fields["agent"] == {"type": "Localhost", "localhostProfile": profile_name()}
+    assert annotations[f"{prefix}agent"] == f"localhost/{profile_name()}"
+    for name in fields.keys() - {"agent"}:
         assert fields[name] == {"type": "RuntimeDefault"}
         assert annotations[f"{prefix}{name}"] == "runtime/default"
 
 
-def test_agent_works_in_its_own_places(node_2: Cluster, namespace_2: str) -> None:
-    said = support.python(node_2, namespace_2, "demo", FREE)
-    assert said.strip().endswith("(enforce)")
+# --- cgroup v2 ----------------------------------------------------------------------------------
 
 
-def test_sample_job_runs_under_apparmor(node_2: Cluster, namespace_2: str) -> None:
-    install = ("pip", "install", "--quiet", "--timeout", "120", "seaborn")
+def test_limits_are_in_the_kernel_and_reported(node_2: Cluster, namespace_2: str) -> None:
+    text = node_2.kubectl("get", "sandboxnode", config.NODE_2_NAME, "-o", "json")
+    assert json.loads(text)["status"]["cgroupVersion"] == 2
+    found = on_node_2.limits_of_agent(node_2, namespace_2, "demo")
+    assert found["pids.max"] == "256"
+    assert f"wbps={WRITE_RATE}" in found["io.max"]
+    message = layers(node_2, namespace_2)["resources"]["message"]
+    assert "pids 256 (container cgroup)" in message
+    assert f"write bytes {WRITE_RATE}/s" in message
+
+
+def test_fork_bomb_ends_at_the_limit(node_2: Cluster, namespace_2: str) -> None:
+    seen = json.loads(support.python(node_2, namespace_2, "demo", node_agent.FORK_BOMB))
+    assert seen["again"]
+    assert 200 < seen["children"] < 256
+
+
+def test_agent_writes_no_faster_than_its_class_allows(node_2: Cluster, namespace_2: str) -> None:
+    seconds = float(support.python(node_2, namespace_2, "demo", WRITE))
+    free = on_node_2.free_writes_per_second(node_2, SIZE)
+    assert SIZE / seconds < 1.25 * WRITE_RATE < free
+
+
+# --- AppArmor -----------------------------------------------------------------------------------
+
+
+def test_wheel_with_native_code_is_installed_and_used_under_apparmor(
+    node_2: Cluster, namespace_2: str
+) -> None:
+    """From the index through the egress proxy, as in the sample job, which takes 12 min here."""
+    install = ("pip", "install", "--quiet", "--no-compile", "--timeout", "120", "numpy")
     support.execute(node_2, namespace_2, "demo", *install)
-    assert "drawn by seaborn" in support.python(node_2, namespace_2, "demo", demo.JOB)
-
-
-# --- With AppArmor and without --------------------------------------------------------------------
+    place, rows = support.python(node_2, namespace_2, "demo", JOB).split()
+    assert place.startswith("/work/")
+    assert rows == "20"
 
 
 def confined(_pod: Json) -> None:
@@ -184,40 +157,47 @@ def confined(_pod: Json) -> None:
 
 
 def unconfined(pod: Json) -> None:
-    for container in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):
-        container["securityContext"]["appArmorProfile"] = {"type": "Unconfined"}
+    (container,) = pod["spec"]["containers"]
+    container["securityContext"]["appArmorProfile"] = {"type": "Unconfined"}
     pod["metadata"]["annotations"] = {}
 
 
 def baited(pod: Json) -> None:
     """What the profile protects is there, and the agent's own uid may have it."""
     spec = pod["spec"]
+    # Nothing here concerns the network, and each container takes its time to start.
+    sidecars = {container["name"] for container in spec.pop("initContainers")}
+    annotations = pod["metadata"]["annotations"]
+    for key in [key for key in annotations if key.rpartition("/")[2] in sidecars]:
+        del annotations[key]
     mounts = spec["containers"][0]["volumeMounts"]
-    for number, place in enumerate(BAIT_DIRECTORIES):
+    for number, place in enumerate(places.DIRECTORIES):
         spec["volumes"].append({"name": f"bait-{number}", "emptyDir": {"sizeLimit": "1Mi"}})
         mounts.append({"name": f"bait-{number}", "mountPath": place})
-    spec["volumes"].append({"name": "file", "configMap": {"name": "bait", "defaultMode": 0o444}})
-    for place in BAIT_FILES:
-        mounts.append({"name": "file", "mountPath": place, "subPath": "secret"})
+    spec["volumes"].append({"name": "file", "configMap": {"name": "bait", "defaultMode": 0o555}})
+    for place in (*places.FILES, *places.PROGRAMS):
+        mounts.append({"name": "file", "mountPath": place, "subPath": "bait"})
 
 
 @pytest.fixture(scope="module", params=[confined, unconfined], ids=["confined", "unconfined"])
-def bait(
-    request: pytest.FixtureRequest, node_2: Cluster, open_namespace_2: Json, namespace_2: str
-) -> Iterator[str]:
+def bait(request: pytest.FixtureRequest, node_2: Cluster, namespace_2: str) -> Iterator[str]:
     """A copy of the Pod with bait, under the profile or not; its name."""
+    # The copy without the profile is none that Pod Security would let in.
+    node_2.kubectl("label", "ns", namespace_2, "pod-security.kubernetes.io/enforce-")
+    original = support.get(node_2, "pod", namespace_2, "demo")
+    assert original
     config_map = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "bait", "namespace": namespace_2},
-        "data": {"secret": "x"},
+        "data": {"bait": "#!/bin/sh\n"},
     }
     support.apply(node_2, config_map)
     name: str = request.param.__name__
-    pod = copy(open_namespace_2, name, request.param)
-    pod["spec"]["tolerations"] = open_namespace_2["spec"]["tolerations"]
+    pod = copy(original, name, request.param)
+    pod["spec"]["tolerations"] = original["spec"]["tolerations"]
     baited(pod)
-    start(node_2, pod, seconds=SECONDS)
+    start(node_2, pod, seconds=int(SECONDS))
     yield name
     node_2.kubectl("delete", "pod", "-n", namespace_2, name, "--wait=false")
 
@@ -225,35 +205,56 @@ def bait(
 def test_what_the_profile_protects_is_refused_under_it_and_only_then(
     node_2: Cluster, namespace_2: str, bait: str
 ) -> None:
-    found = json.loads(support.python(node_2, namespace_2, bait, TRY))
+    program = Path(places.__file__).read_text()
+    forbidden, own = json.loads(support.python(node_2, namespace_2, bait, program))
     expected = "refused" if bait == "confined" else "allowed"
-    assert found == dict.fromkeys(found, expected)
-    assert len(found) == len(BAIT_DIRECTORIES) + len(BAIT_FILES) + 5
+    assert forbidden == dict.fromkeys(places.forbidden(), expected)
+    assert own == dict.fromkeys(places.own(), "allowed")
 
 
 def test_rows_of_the_attack_table_hold_under_the_profile_and_only_then(
     node_2: Cluster, namespace_2: str, bait: str
 ) -> None:
+    """Two rows rest on it alone; of the others it is a second defence, which is seen or missed."""
+    alone = {row.name for row in ROWS if row.needs_app_armor}
+    second = {row.name for row in ROWS if APP_ARMOR in row.also}
     with attack_table.open_world(node_2):
-        run = attack(node_2, namespace_2, "--pod", bait, *only(APP_ARMOR_ROWS))
-    assert set(run.statuses) >= set(APP_ARMOR_ROWS)
-    failed = run.failed & set(APP_ARMOR_ROWS)
-    assert failed == (set() if bait == "confined" else set(APP_ARMOR_ROWS)), run.document
+        run = attack(node_2, namespace_2, "--pod", bait, *only(sorted(alone | second)))
+    label = f"{APP_ARMOR.layer} ({APP_ARMOR.label})"
+    seen = {row["name"] for row in run.document["rows"] if label in row["also"]}
+    assert run.failed == (set() if bait == "confined" else alone), run.document
+    assert seen == (second if bait == "confined" else set())
 
 
-def test_profile_in_complain_mode_is_noticed_and_enforced_again(
-    node_2: Cluster, namespace_2: str
-) -> None:
-    pod = support.get(node_2, "pod", namespace_2, "demo")
-    assert pod
-    name = pod["spec"]["containers"][0]["securityContext"]["appArmorProfile"]["localhostProfile"]
-    text = (product.REPOSITORY / "profiles" / "apparmor" / "sandbox-agent").read_text()
-    lax = text.replace("mediate_deleted)", "mediate_deleted,complain)")
-    assert lax != text
-    node_2.node_2_exec("apparmor_parser", "--replace", stdin=lax)
-    loaded = "/sys/kernel/security/apparmor/profiles"
+def test_profile_in_complain_mode_is_enforced_again(node_2: Cluster, namespace_2: str) -> None:
+    """The runtime would start containers under it, and the kernel would refuse nothing."""
+    on_node_2.load_profile(node_2, profile_name(), complain=True)
 
     def enforced() -> bool:
-        return f"{name} (enforce)" in node_2.node_2_exec("cat", loaded).stdout
+        return on_node_2.mode_of_profile(node_2, profile_name()) == "enforce"
 
-    support.poll("the profile to be enforced again", enforced, 60)
+    support.poll("the profile to be enforced again", enforced)
+    said = support.python(
+        node_2, namespace_2, "demo", "print(open('/proc/self/attr/current').read())"
+    )
+    assert said.strip() == f"{profile_name()} (enforce)"
+
+
+def test_profile_in_complain_mode_is_no_confinement(node_2: Cluster, namespace: str) -> None:
+    """A profile of somebody else's, which the node agent therefore does not load again."""
+    other = f"other-{namespace}"
+    on_node_2.load_profile(node_2, other)
+    try:
+        profile = {"type": "Localhost", "localhostProfile": other}
+        pod = node_agent.body(node_2, namespace, appArmorProfile=profile)
+        pod["spec"] |= on_node_2.PLACEMENT
+        node_agent.create(node_2, pod)
+        on_node_2.wait_posture(node_2, namespace, "True")
+        on_node_2.load_profile(node_2, other, complain=True)
+        said = on_node_2.wait_posture(node_2, namespace, "False")
+        condition = said["ringfence.dev/AppArmor"]
+        assert (condition["status"], condition["reason"]) == ("False", "Unconfined")
+        assert condition["message"] == f"{other} complain instead of {other} enforce"
+    finally:
+        node_2.kubectl("delete", "pod", "by-hand", "-n", namespace, "--ignore-not-found")
+        node_2.node_2_exec("apparmor_parser", "--remove", stdin=f"profile {other} {{}}\n")

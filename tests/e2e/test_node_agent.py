@@ -16,22 +16,6 @@ pytestmark = pytest.mark.usefixtures("ringfence")
 AT_ONCE = 5.0
 """Seconds in which something is noticed that is not left to the scan every 10 s."""
 
-FORK_BOMB = """
-import errno, json, os, signal
-children, error = [], 0
-try:
-    for _ in range(1000):
-        pid = os.fork()
-        if pid == 0:
-            signal.pause()
-        children.append(pid)
-except OSError as refused:
-    error = refused.errno
-print(json.dumps({"children": len(children), "again": error == errno.EAGAIN}))
-for pid in children:
-    os.kill(pid, signal.SIGKILL)
-"""
-
 
 @pytest.fixture
 def open_namespace(cluster: Cluster, namespace: str) -> Iterator[str]:
@@ -60,7 +44,7 @@ def test_what_is_said_is_what_the_kernel_has(cluster: Cluster, namespace: str) -
 
 def test_fork_bomb_ends_at_the_limit(cluster: Cluster, namespace: str) -> None:
     node_agent.verified(cluster, namespace)
-    seen = json.loads(support.python(cluster, namespace, "by-hand", FORK_BOMB))
+    seen = json.loads(support.python(cluster, namespace, "by-hand", node_agent.FORK_BOMB))
     assert seen["again"]
     assert 40 < seen["children"] < 64
 

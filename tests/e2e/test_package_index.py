@@ -15,6 +15,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from cluster import processes
 from egress import ca, daemon, netns, proxy, servers
 from egress.wheels import download_wheels
 from ringfence.allowlist import default_hosts
@@ -151,6 +152,14 @@ def test_starting_again_replaces_the_running_index_and_stopping_twice_is_fine(
         daemon.stop(tmp_path / "state")
         with netns.inside(name), pytest.raises(ConnectionRefusedError):
             socket.create_connection((daemon.ADDRESS, daemon.PORT))
+
+
+def test_index_is_found_and_ended_by_who_removes_the_namespace(tmp_path: Path) -> None:
+    with netns.namespace(f"rf-whole-{os.getpid()}", [f"{daemon.ADDRESS}/32"]) as name:
+        index = daemon.start(name, wheels=tmp_path, state=tmp_path / "state")
+        found = processes.in_namespace(netns.RUN_NETNS / name)
+        assert [one.pid for one in found] == [index.pid]
+        processes.kill(found)
 
 
 def test_an_index_that_cannot_start_says_why(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from ringfence.kinds import Container
 NEIGHBOUR_PORT: Final = 8000
 DOCUMENTATION_ADDRESS: Final = "203.0.113.10"
 """Of RFC 5737: nobody on the internet has it."""
+READY_SECONDS: Final = 120.0
+"""For Sandboxes to be Ready, on a node that is not slow."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Plan:
     target_known: bool = False
     """Whether something is known to answer there."""
     keep: bool = False
-    ready_seconds: float = 120.0
+    ready_seconds: float = READY_SECONDS
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ringfence.attack import report
 from ringfence.attack.model import Status
 from ringfence.attack.rows import NEIGHBOUR_LATENCY, NODE_READY, ROWS, Result, Row
 from ringfence.attack.runner import Runner
-from ringfence.attack.scene import DOCUMENTATION_ADDRESS, Plan, Scene
+from ringfence.attack.scene import DOCUMENTATION_ADDRESS, READY_SECONDS, Plan, Scene
 from ringfence.attack.stage import stage
 from ringfence.cli import exits
 from ringfence.cli.terminal import Terminal, Working
@@ -72,6 +72,9 @@ def attack(  # noqa: PLR0913 - one parameter is one option
         Output.TABLE
     ),
     keep: Annotated[bool, typer.Option("--keep", help="Leave the Sandboxes in place.")] = False,
+    ready_seconds: Annotated[
+        float, typer.Option(min=1, help="How long the Sandboxes may take to be Ready.")
+    ] = READY_SECONDS,
     context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
     kubeconfig: Annotated[
         str | None, typer.Option(help="Else as kubectl: KUBECONFIG, ~/.kube/config, the Pod's own.")
@@ -94,6 +97,7 @@ def attack(  # noqa: PLR0913 - one parameter is one option
         target=_address(target or DOCUMENTATION_ADDRESS),
         target_known=target is not None,
         keep=keep,
+        ready_seconds=ready_seconds,
     )
     terminal = Terminal()
     rows = _rows(row or [])

@@ -51,8 +51,11 @@ class Terminal:
     def table(
         self, headings: Sequence[str], lines: Sequence[Sequence[str]], styles: Sequence[str]
     ) -> None:
-        """The result for people; each line's style colours its last cell."""
-        table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
+        """The result for people; each line's style colours its last cell, its first is a name."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for number, heading in enumerate(headings):
+            # Names are typed again: they are never cut, and nothing else loses a letter either.
+            table.add_column(heading, no_wrap=number == 0, overflow="fold")
         for cells, style in zip(lines, styles, strict=True):
             *others, last = cells
             table.add_row(*map(plain, others), plain(last, style))

@@ -1,4 +1,7 @@
-"""What the hard disk limit costs at the start of a Sandbox, the kinds of storage taken in turn."""
+"""What the hard disk limit costs at the start of a Sandbox, the kinds of storage taken in turn.
+
+The ratios are to the soft limit, which needs no volume of its own.
+"""
 
 import statistics
 import time
@@ -41,4 +44,12 @@ def measure(cluster: Cluster, namespace: str, make_class: Callable[[str, Json], 
                     cluster.kubectl("delete", "sandbox", name, "-n", namespace, "--wait=false")
     finally:
         cluster.kubectl("delete", "sandboxclass", *classes.values())
-    return {f"{k}_p50_seconds": round(statistics.median(v), 3) for k, v in times.items()}
+    median = {kind: statistics.median(values) for kind, values in times.items()}
+    return {
+        **{f"{kind}_p50_seconds": round(seconds, 3) for kind, seconds in median.items()},
+        **{
+            f"{kind}_ratio": round(seconds / median["soft"], 2)
+            for kind, seconds in median.items()
+            if kind != "soft"
+        },
+    }

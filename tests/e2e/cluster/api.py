@@ -89,6 +89,14 @@ class Cluster:
         """Remove node 2 with its Node and Pods."""
         self._driver.stop_node_2()
 
+    def require_node_2(self) -> None:
+        """Raise if node 2 or a daemon on it has died, with the end of its log."""
+        self._driver.node_2.require_alive()
+
+    def node_2_last_words(self) -> str:
+        """The end of node 2's console and logs."""
+        return self._driver.node_2.last_words()
+
     def node_2_exec(
         self, *argv: str, stdin: str | None = None, check: bool = True
     ) -> CompletedProcess[str]:

@@ -41,7 +41,7 @@ _BOOTSTRAP: Final = "; ".join(
 _KERNEL: Final = (
     *("console=ttyS0", "quiet", "panic=-1"),  # a panic ends the machine
     *("root=/dev/nvme0n1", "rw", "net.ifnames=0"),
-    *("mitigations=off", "transparent_hugepage=never"),  # both cost only time here
+    *("mitigations=off", "transparent_hugepage=never", "init_on_alloc=0"),  # cost only time here
     *("apparmor=1", "lsm=landlock,lockdown,yama,integrity,apparmor,bpf"),
     *("init=/bin/sh", "--", "-c", f'"{_BOOTSTRAP}"'),
 )

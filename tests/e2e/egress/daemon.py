@@ -23,6 +23,7 @@ from typing import Annotated, Any
 import typer
 
 from cluster import processes
+from cluster.shell import in_netns
 from egress import ca
 from egress.index import Index
 from egress.netns import inside
@@ -77,8 +78,9 @@ def start(netns: str, *, wheels: Path = WHEELS, state: Path = STATE) -> IndexPro
         directory.mkdir(parents=True, exist_ok=True)
     log = state / "requests.jsonl"
     log.unlink(missing_ok=True)
-    command = ["setsid", "--fork", sys.executable, "-m", "egress.daemon", "serve", "--netns", netns]
-    command += ["--wheels", str(wheels), "--state", str(state)]
+    serve = ("-m", "egress.daemon", "serve", "--netns", netns, "--wheels", str(wheels))
+    # All of it in the namespace: `cluster down` ends what it finds there.
+    command = in_netns(netns, "setsid", "--fork", sys.executable, *serve, "--state", str(state))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _PYTHONPATH))}
     with (state / "output").open("wb") as output:
         subprocess.run(command, stdout=output, stderr=output, env=environment, check=True)

@@ -55,6 +55,15 @@ def test_every_row_held_is_zero(access: Access) -> None:
     assert access.cluster.sandboxes() == []
 
 
+def test_no_name_of_a_row_is_cut_on_a_narrow_terminal(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert access
+    monkeypatch.setenv("COLUMNS", "110")
+    shown = invoke().stdout
+    assert all(row.name in shown for row in ROWS)
+
+
 def test_a_row_that_does_not_hold_is_one(access: Access) -> None:
     access.programs.answers["ptrace"] = report(through())
     done = invoke()
@@ -155,6 +164,13 @@ def test_options_reach_the_plan(access: Access) -> None:
     assert access.asked == ("/k", "c")
     assert access.cluster.specs[0]["className"] == "strict"
     assert len(access.cluster.sandboxes()) == 1
+
+
+def test_sandboxes_get_the_time_that_was_asked_for_and_no_more(access: Access) -> None:
+    access.cluster.ready = {"type": "Ready", "status": "False", "reason": "PodNotReady"}
+    done = invoke("--ready-seconds", "1")
+    assert done.exit_code == 3
+    assert "not within 1 s" in done.stderr
 
 
 def test_help_tells_exit_codes_and_what_the_image_needs() -> None:
