@@ -50,6 +50,7 @@ def test_what_is_said_is_what_the_kernel_has(cluster: Cluster, namespace: str) -
         "ringfence.dev/Seccomp": "True",
         "ringfence.dev/AppArmor": "Unknown",
         "ringfence.dev/Resources": "False",  # the disk is an emptyDir
+        "ringfence.dev/Network": "True",
         VERIFIED: "True",
     }
     resources = said["ringfence.dev/Resources"]
